@@ -1,0 +1,1 @@
+"""gastown_tracing."""

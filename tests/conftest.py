@@ -1,0 +1,65 @@
+"""What every test stands on: a clean environment, a journal of its own, a tmux server of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: What the machine itself may have set and no test may see.
+LEAKING_PREFIXES = ("GT_", "OTEL_", "BD_", "CLAUDE", "TMUX", "TRACE", "BAGGAGE", "GIT_", "XDG_")
+
+
+def clean_environ() -> dict[str, str]:
+    """Return a copy of the environment without anything that telemetry, tmux or Gas Town would read."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(LEAKING_PREFIXES)}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for name in list(os.environ):
+        if name.startswith(LEAKING_PREFIXES):
+            monkeypatch.delenv(name)
+    home = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("TMUX_TMPDIR", str(home))
+
+
+@pytest.fixture
+def journal_root(tmp_path: Path) -> Path:
+    """Return the path of a journal that does not exist yet."""
+    return tmp_path / "journal"
+
+
+@pytest.fixture
+def env(journal_root: Path) -> dict[str, str]:
+    """Return an environment for child processes: clean, with a journal of the test's own."""
+    return {**clean_environ(), "GT_OTEL_JOURNAL": str(journal_root)}
+
+
+@pytest.fixture
+def gt_trace(env: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return a function that runs the real `gt-trace` and returns what it said."""
+
+    def run(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
+        options: dict[str, object] = {"env": env, "capture_output": True, "text": True, "timeout": 60, **kwargs}
+        return subprocess.run([sys.executable, "-m", "gastown_tracing.cli", *args], **options)  # type: ignore[call-overload,no-any-return]
+
+    return run
+
+
+@pytest.fixture
+def tmux_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Return the path of a private tmux server's socket; the server is ended after the test."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    socket = str(tmp_path_factory.mktemp("tmux") / "s")
+    yield socket
+    subprocess.run(["tmux", "-S", socket, "kill-server"], env=clean_environ(), capture_output=True, check=False)
