@@ -1,0 +1,326 @@
+"""Where everything stands in a journal, who may write there, and how one is made.
+
+A shim imports this module before it starts its command, so only what every interpreter has built in is used.
+"""
+
+import fcntl
+import posix
+import time
+from errno import EACCES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+FORMAT_VERSION = "1\n"
+#: The journal's own directories; a writer makes one again that somebody has deleted.
+DIRECTORIES = ("runs", "closed", "loose", "panes", "relay", "index")
+
+
+class Journal:
+    """A journal's paths and switches. `root` is its directory, which need not exist yet."""
+
+    __slots__ = ("config_path", "on_path", "panes_dir", "root", "version_path")
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.config_path = root + "/config.json"
+        self.on_path = root + "/on"
+        self.panes_dir = root + "/panes"
+        self.version_path = root + "/VERSION"
+
+    def __repr__(self) -> str:
+        return f"Journal({self.root!r})"
+
+    def run_dir(self, trace_id: str) -> str:
+        """Return the directory that records of the run `trace_id` are written to."""
+        return f"{self.root}/runs/{trace_id}"
+
+    def loose_dir(self, time_ns: int) -> str:
+        """Return the directory for records outside any run: one each UTC hour of `time_ns` (Unix epoch)."""
+        year, month, day, hour = time.gmtime(time_ns // 1_000_000_000)[:4]
+        return f"{self.root}/loose/{year:04}-{month:02}-{day:02}T{hour:02}"
+
+    def exists(self) -> bool:
+        """Say whether a journal was made here; an empty directory is none yet."""
+        return path_exists(self.version_path)
+
+    def is_on(self) -> bool:
+        """Say whether the operator's switch, the file `on`, is there."""
+        return path_exists(self.on_path)
+
+    def owned(self) -> bool:
+        """Say whether this process is the journal's owner; nobody else writes a byte into it."""
+        try:
+            return posix.stat(self.root).st_uid == posix.geteuid()
+        except OSError:
+            return False
+
+    def find_run(self, trace_id: str) -> list[str]:
+        """Return the directories that hold records of a run: the open one, then closed ones, newest first."""
+        closed = self.root + "/closed"
+        places = [self.run_dir(trace_id)]
+        places += [f"{closed}/{date}/{trace_id}" for date in sorted(list_directory(closed), reverse=True)]
+        return [place for place in places if path_exists(place)]
+
+    def write_config(self, settings: "Mapping[str, str]") -> None:
+        """Replace config.json, at once and whole. Raises OSError."""
+        pairs = ",\n".join(f"{quote_json(name)}: {quote_json(value)}" for name, value in settings.items())
+        write_atomic(self.config_path, f"{{\n{pairs}\n}}\n" if pairs else "{}\n")
+
+
+def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
+    """Make a journal in `root`, switched on, or return the one that is there just as it is.
+
+    However many call this at once, one makes it and the others wait for that: the file `on` is made once in a
+    journal's life, so an operator who removes it is never overruled. Raises OSError, also where `root` is a
+    directory of another user.
+    """
+    journal = Journal(root)
+    if journal.exists():
+        return journal
+    mkdirs(root)
+    if not journal.owned():
+        raise OSError(EACCES, "the journal's directory belongs to another user", root)
+    directory = posix.open(root, posix.O_RDONLY | posix.O_CLOEXEC)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        if not journal.exists():
+            posix.chmod(root, 0o700)
+            for name in DIRECTORIES:
+                mkdirs(f"{root}/{name}")
+            journal.write_config(config or {})
+            write_atomic(journal.on_path, "")
+            write_atomic(journal.version_path, FORMAT_VERSION)
+    finally:
+        posix.close(directory)
+    return journal
+
+
+def find_town_root(env: "Mapping[str, str]", cwd: str) -> str:
+    """Return the town's root: GT_ROOT, else the nearest parent of `cwd` with mayor/town.json, else ""."""
+    given = env.get("GT_ROOT", "")
+    if given.startswith("/"):
+        return given.rstrip("/") or "/"
+    path = cwd.rstrip("/")
+    while path.startswith("/"):
+        if path_exists(path + "/mayor/town.json"):
+            return path
+        path = path.rpartition("/")[0]
+    return ""
+
+
+def default_root(env: "Mapping[str, str]", town_root: str) -> str:
+    """Return where a town's journal is when nothing else is said: in XDG_STATE_HOME, named after the town.
+
+    A relative XDG_STATE_HOME is ignored, as the XDG base directory specification asks.
+    """
+    state = env.get("XDG_STATE_HOME", "")
+    if not state.startswith("/"):
+        state = _home(env) + "/.local/state"
+    name = "default"
+    if town_root:
+        digest = _sha256(town_root.encode("utf-8", "surrogateescape"))
+        name = f"{town_root.rpartition('/')[2]}-{digest[:8]}"
+    return f"{state.rstrip('/')}/gastown-tracing/{name}"
+
+
+def _home(env: "Mapping[str, str]") -> str:
+    home = env.get("HOME", "")
+    if not home.startswith("/"):
+        import pwd  # noqa: PLC0415 - a process without HOME is rare; nobody else pays for this
+
+        try:
+            home = pwd.getpwuid(posix.getuid()).pw_dir
+        except KeyError:
+            home = "/"
+    return home.rstrip("/")
+
+
+def _sha256(data: bytes) -> str:
+    # hashlib costs 2.4 ms; the C modules under it are named differently from version to version.
+    for module in ("_sha2", "_sha256", "hashlib"):
+        try:
+            return str(__import__(module).sha256(data).hexdigest())
+        except ImportError:
+            continue
+    raise ImportError("no SHA-256 in this interpreter")
+
+
+class PaneRegistry:
+    """Which run lives in which tmux pane or session: one small file each, in the journal's panes/."""
+
+    __slots__ = ("_journal",)
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    def register(
+        self,
+        run_id: str,
+        *,
+        socket: str = "",
+        server_pid: str = "",
+        pane: str = "",
+        session: str = "",
+        town_root: str = "",
+    ) -> None:
+        """Say that `run_id` is what runs in this pane (`%7`) of this server and in this session of this town.
+
+        Where one of the two is not known it is left out. Raises OSError.
+        """
+        fields = {"run_id": run_id, "socket": socket, "session": session, "town_root": town_root}
+        text = (
+            "{"
+            + ",".join(f"{quote_json(name)}:{quote_json(value)}" for name, value in fields.items())
+            + "}\n"
+        )
+        mkdirs(self._journal.panes_dir, levels=1)
+        if server_pid and pane:
+            write_atomic(self._pane_path(server_pid, pane), text)
+        if session:
+            write_atomic(self._session_path(session), text)
+
+    def run_for_pane(self, socket: str, server_pid: str, pane: str) -> str | None:
+        """Return the run in a pane of the tmux server with this socket and process id, None if unknown."""
+        return self._run(self._pane_path(server_pid, pane), "socket", socket)
+
+    def run_for_session(self, name: str, town_root: str) -> str | None:
+        """Return the run that the session `name` of the town `town_root` had last, None if unknown."""
+        return self._run(self._session_path(name), "town_root", town_root)
+
+    def _run(self, path: str, key: str, wanted: str) -> str | None:
+        entry = load_json(read_text(path) or "")
+        if isinstance(entry, dict) and entry.get(key) == wanted:
+            run_id = entry.get("run_id")
+            return run_id if isinstance(run_id, str) else None
+        return None
+
+    def _pane_path(self, server_pid: str, pane: str) -> str:
+        return f"{self._journal.panes_dir}/{_file_name(server_pid)}.{_file_name(pane.lstrip('%'))}"
+
+    def _session_path(self, name: str) -> str:
+        return f"{self._journal.panes_dir}/s-{_file_name(name)}"
+
+
+def _file_name(text: str) -> str:
+    # Percent-encoded, so that no name leaves the directory; 255 bytes are what a file name may have.
+    quoted = "".join(
+        chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"_-" else f"%{byte:02x}"
+        for byte in text.encode("utf-8", "surrogateescape")
+    )
+    return quoted[:200]
+
+
+def path_exists(path: str) -> bool:
+    """Say whether something is at `path` that this process can see."""
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
+
+
+def list_directory(path: str) -> list[str]:
+    """Return the names in a directory, none where it cannot be read."""
+    try:
+        return posix.listdir(path)
+    except OSError:
+        return []
+
+
+def mkdirs(path: str, levels: int = 64) -> None:
+    """Make a directory and at most `levels` - 1 missing ones above it, 0700 whatever the umask.
+
+    Raises OSError.
+    """
+    try:
+        posix.mkdir(path, 0o700)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        if levels <= 1:
+            raise
+        mkdirs(path.rpartition("/")[0], levels - 1)
+        mkdirs(path, 1)
+        return
+    posix.chmod(path, 0o700)
+
+
+def read_text(path: str) -> str | None:
+    """Return a file's text, what is not UTF-8 replaced; None where it cannot be read."""
+    try:
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return None
+    chunks = []
+    try:
+        while chunk := posix.read(descriptor, 65536):
+            chunks.append(chunk)
+    except OSError:
+        return None
+    finally:
+        posix.close(descriptor)
+    return b"".join(chunks).decode("utf-8", "replace")
+
+
+def write_atomic(path: str, text: str) -> None:
+    """Put a 0600 file with this text at `path`; readers see the old one or the new one. Raises OSError."""
+    temporary = f"{path}.{posix.getpid()}-{posix.urandom(4).hex()}"
+    descriptor = posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
+    try:
+        try:
+            posix.fchmod(descriptor, 0o600)
+            write_all(descriptor, text.encode("utf-8", "replace"))
+        finally:
+            posix.close(descriptor)
+        posix.rename(temporary, path)
+    except OSError:
+        posix.unlink(temporary)
+        raise
+
+
+def write_all(descriptor: int, data: bytes) -> None:
+    """Write all of `data`, in as many calls as it takes. Raises OSError."""
+    while data:
+        data = data[posix.write(descriptor, data) :]
+
+
+#: What JSON escapes in a string (RFC 8259, section 7).
+_ESCAPES = {code: f"\\u{code:04x}" for code in range(32)}
+_ESCAPES |= {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t"}
+
+
+def quote_json(text: str) -> str:
+    """Return `text` as a JSON string; lone surrogates are left for whoever encodes the whole line."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return f'"{text.translate(_ESCAPES)}"'
+
+
+class _ScannerSettings:
+    strict = False
+    object_hook = None
+    object_pairs_hook = None
+    parse_float = float
+    parse_int = int
+    parse_constant = float
+
+
+def load_json(text: str) -> object:
+    """Return what the JSON in `text` says, None where it is malformed. Never raises.
+
+    The C scanner under `json` saves the 6 ms that importing `json` costs.
+    """
+    text = text.strip()
+    try:
+        try:
+            from _json import make_scanner  # noqa: PLC0415 - most shims load no JSON
+        except ImportError:
+            from json import loads  # noqa: PLC0415 - only for interpreters without the C scanner
+
+            return loads(text)
+        value, end = make_scanner(_ScannerSettings)(text, 0)  # type: ignore[arg-type]
+    except (ValueError, StopIteration, RecursionError, SystemError):
+        return None  # SystemError: until 3.12 the scanner cannot make its error where json is not loaded
+    return value if end == len(text) else None

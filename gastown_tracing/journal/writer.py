@@ -1,0 +1,116 @@
+"""Writing to a journal: one line in one write(), markers of calls in progress, the root span of a closed run.
+
+What cannot be written raises OSError; callers that observe a command keep it to themselves.
+"""
+
+import fcntl
+import posix
+from errno import EMSGSIZE, ENOSPC
+
+from gastown_tracing.journal.layout import mkdirs, write_all
+from gastown_tracing.journal.otlp import LINE_LIMIT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+_APPEND = posix.O_WRONLY | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_NEW = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW
+
+
+def append(directory: str, kind: str, line: bytes) -> None:
+    """Append a line, newline included, to the `kind` ("traces" or "logs") of a run or loose directory.
+
+    The directory and the one above it are made when they are missing, the journal itself is not: one that
+    was deleted stays deleted. Raises OSError; after a short write (a full disk) the torn line has been ended,
+    if that much could be written.
+    """
+    if len(line) > LINE_LIMIT:
+        raise OSError(EMSGSIZE, "a journal line is at most 1 MiB")
+    path = f"{directory}/{kind}.jsonl"
+    try:
+        descriptor = posix.open(path, _APPEND)
+    except FileNotFoundError:
+        descriptor = _create(directory, path, _APPEND | posix.O_CREAT, levels=2)
+    try:
+        if posix.write(descriptor, line) < len(line):
+            posix.write(descriptor, b"\n")
+            raise OSError(ENOSPC, "only a part of the line could be written", path)
+    finally:
+        posix.close(descriptor)
+
+
+def _create(directory: str, path: str, flags: int, levels: int) -> int:
+    try:
+        descriptor = posix.open(path, flags, 0o600)
+    except FileNotFoundError:
+        mkdirs(directory, levels)
+        descriptor = posix.open(path, flags, 0o600)
+    posix.fchmod(descriptor, 0o600)  # whatever the umask took away
+    return descriptor
+
+
+class Marker:
+    """A call in progress: `open/<span_id>` holds the span so far, locked for as long as its writer lives."""
+
+    __slots__ = ("_descriptor", "path")
+
+    def __init__(self, path: str, descriptor: int) -> None:
+        self.path = path
+        self._descriptor = descriptor
+
+    @classmethod
+    def open(cls, directory: str, span_id: str, line: bytes) -> "Self":
+        """Make the marker of a span that has started; `line` is its TracesData line. Raises OSError.
+
+        Nobody sees it before it is locked and whole: it is made under a name that begins with a dot.
+        """
+        place = directory + "/open"
+        hidden = f"{place}/.{span_id}"
+        descriptor = _create(place, hidden, _NEW, levels=3)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            write_all(descriptor, line)
+            path = f"{place}/{span_id}"
+            posix.rename(hidden, path)
+        except OSError:
+            posix.close(descriptor)
+            posix.unlink(hidden)
+            raise
+        return cls(path, descriptor)
+
+    def close(self) -> None:
+        """Remove the marker; its span has been written. A marker that somebody removed already is fine.
+
+        Raises OSError. A second call does nothing.
+        """
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor < 0:
+            return
+        try:
+            posix.unlink(self.path)
+        except FileNotFoundError:
+            pass
+        finally:
+            posix.close(descriptor)
+
+
+def link_close(directory: str, line: bytes) -> bool:
+    """Write the finished root span as the directory's close.json; False where somebody was first.
+
+    link(2) makes the file whole and at once, and only once. Raises OSError.
+    """
+    temporary = f"{directory}/.close.{posix.getpid()}-{posix.urandom(4).hex()}"
+    descriptor = _create(directory, temporary, _NEW | posix.O_EXCL, levels=2)
+    try:
+        try:
+            write_all(descriptor, line)
+            posix.fsync(descriptor)
+        finally:
+            posix.close(descriptor)
+        posix.link(temporary, directory + "/close.json")
+    except FileExistsError:
+        return False
+    finally:
+        posix.unlink(temporary)
+    return True
