@@ -1,0 +1,131 @@
+"""The work context: which rig, bead, molecule and build a run works on, in GT_WORK_* and in its work.jsonl.
+
+A line of work.jsonl is one flat JSON object of strings: time (Unix time in nanoseconds, decimal), rig, bead,
+mol, build, source. The C code under `json` reads and writes it, when it comes to that: importing json costs 6
+ms.
+"""
+
+from propagation.traceparent import PropagationError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_FIELDS = ("rig", "bead", "mol", "build")
+
+
+class WorkContext:
+    """What is being worked on; "" is unset. False when nothing is set. Not to be modified."""
+
+    __slots__ = _FIELDS
+
+    def __init__(self, rig: str = "", bead: str = "", mol: str = "", build: str = "") -> None:
+        self.rig = rig
+        self.bead = bead
+        self.mol = mol
+        self.build = build
+
+    def astuple(self) -> tuple[str, str, str, str]:
+        """Return (rig, bead, mol, build)."""
+        return (self.rig, self.bead, self.mol, self.build)
+
+    def __bool__(self) -> bool:
+        return any(self.astuple())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, WorkContext) and self.astuple() == other.astuple()
+
+    def __hash__(self) -> int:
+        return hash(self.astuple())
+
+    def __repr__(self) -> str:
+        return f"WorkContext{self.astuple()!r}"
+
+    @classmethod
+    def from_env(cls, env: "Mapping[str, str]") -> "WorkContext":
+        """Return the work context that GT_WORK_RIG, GT_WORK_BEAD, GT_WORK_MOL and GT_WORK_BUILD name."""
+        return cls(*[env.get(f"GT_WORK_{field.upper()}", "") for field in _FIELDS])
+
+    def to_env(self) -> dict[str, str]:
+        """Return all four GT_WORK_* variables; an unset one is "", so that it hides an older value."""
+        return {f"GT_WORK_{field.upper()}": getattr(self, field) for field in _FIELDS}
+
+    def attributes(self) -> dict[str, str]:
+        """Return a record's attributes: work_rig, work_bead, work_mol, and work_build where it is set."""
+        attributes = {"work_rig": self.rig, "work_bead": self.bead, "work_mol": self.mol}
+        if self.build:
+            attributes["work_build"] = self.build
+        return attributes
+
+
+#: What the scanner raises; SystemError because Python 3.11's finds no JSONDecodeError as long as json is not loaded.
+_NOT_JSON = (ValueError, RecursionError, StopIteration, SystemError)
+
+
+class _Scanning:
+    """What the C scanner asks of a JSONDecoder."""
+
+    strict = True
+    object_hook = object_pairs_hook = None
+    parse_float = float
+    parse_int = parse_constant = str
+
+
+def _load(text: str) -> object:
+    """Return the JSON value that `text` is, None when more follows. Raises one of `_NOT_JSON`."""
+    try:
+        from _json import make_scanner  # noqa: PLC0415 # most processes have no work.jsonl
+    except ImportError:  # an interpreter without C accelerators
+        import json  # noqa: PLC0415
+
+        return json.loads(text)  # type: ignore[no-any-return,unused-ignore]
+    found, end = make_scanner(_Scanning)(text, 0)  # type: ignore[arg-type] # any such object will do
+    return found if end == len(text) else None
+
+
+def parse_line(text: str) -> tuple[int, WorkContext, str] | None:
+    """Return (time in ns, work, source) of one line of work.jsonl, or None when it is not one."""
+    try:
+        found = _load(text.strip())
+    except _NOT_JSON:
+        return None
+    if not isinstance(found, dict):
+        return None
+    time, *texts = [found.get(field, "") for field in ("time", *_FIELDS, "source")]
+    if not isinstance(time, str) or not 0 < len(time) < 20 or time.strip("0123456789"):
+        return None
+    if any(not isinstance(value, str) for value in texts):
+        return None
+    return int(time), WorkContext(*texts[:4]), texts[4]
+
+
+def format_line(time_ns: int, work: WorkContext, source: str) -> str:
+    """Return one line of work.jsonl with its end.
+
+    Raises `PropagationError` for a time that is negative or beyond 64 bits, and for what is not text.
+    """
+    try:
+        from _json import encode_basestring_ascii as quote  # noqa: PLC0415 # only prime writes such lines
+    except ImportError:
+        from json.encoder import encode_basestring_ascii as quote  # noqa: PLC0415
+
+    if not isinstance(time_ns, int) or not 0 <= time_ns < 2**63:
+        raise PropagationError(f"not a time in nanoseconds: {time_ns!r}")
+    try:
+        rig, bead, mol, build, source = [quote(text) for text in (*work.astuple(), source)]
+    except TypeError as error:
+        raise PropagationError(f"not a work context: {work!r} from {source!r}") from error
+    return f'{{"time":"{time_ns}","rig":{rig},"bead":{bead},"mol":{mol},"build":{build},"source":{source}}}\n'
+
+
+def in_force(text: str, time_ns: int) -> WorkContext | None:
+    """Return the work that was in force at `time_ns`: the last line of a work.jsonl that is older, or None.
+
+    A last line without its end is still being written and does not count; lines that are not ours are passed
+    over.
+    """
+    for line in reversed(text.split("\n")[:-1]):
+        entry = parse_line(line)
+        if entry and entry[0] < time_ns:
+            return entry[1]
+    return None
