@@ -10,8 +10,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: What every participant has to carry (W3C Baggage, section 3.3.2): ours is added only within it, theirs
-#: never cut.
+#: What every participant has to carry (W3C Baggage, "Limits"): ours is added only within it, theirs never
+#: cut.
 MAX_MEMBERS = 64
 MAX_BYTES = 8192
 
@@ -123,15 +123,14 @@ def merge(text: str | None, updates: "Mapping[str, Member | str]") -> str:
     stays within what every participant has to carry (64 members, 8,192 bytes): some readers drop all of a
     larger one. Raises `PropagationError` as `format` does.
     """
-    members, added = replace_members(
-        text or "", {key: _format_member(key, content) for key, content in updates.items()}, str
-    )
-    # Outside of ASCII only malformed members of theirs can be, so that characters are bytes nearly always.
-    size = sum([len(member) + 1 for member in members]) - 1
+    ours = {key: _format_member(key, content) for key, content in updates.items()}
+    members, added = replace_members(text or "", ours, str)
+    size = len(",".join(members).encode("utf-8", "surrogatepass"))
     for member in added:
-        if len(members) < MAX_MEMBERS and size + 1 + len(member) <= MAX_BYTES:
-            members.append(member)
-            size += 1 + len(member)
+        size += len(member) + bool(members)
+        if len(members) >= MAX_MEMBERS or size > MAX_BYTES:
+            break
+        members.append(member)
     return ",".join(members)
 
 

@@ -82,7 +82,7 @@ def resolve(
     included; without one the flags are 03 (sampled, random) and the tracestate is empty. A foreign
     TRACEPARENT is the parent where there is a receiver because its span will arrive in R under its own id.
     Where it is only linked, the trace restarts: its tracestate stays with the link (W3C Trace Context,
-    section 3.4).
+    "Mutating the traceparent Field").
     """
     carrier = read(env)
     inbound = carrier.span_context

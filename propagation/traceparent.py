@@ -2,18 +2,18 @@
 
 Reading never raises: what the specification calls invalid is None or empty. Writing raises
 `PropagationError`, a `ValueError` and the only error of this package, instead of handing an invalid text to
-another process. Specification: https://www.w3.org/TR/trace-context-2/
+another process. Specification: https://www.w3.org/TR/trace-context-2/, cited here by its headings.
 """
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The bit of `SpanContext.flags` that says: the caller may have recorded this trace (section 3.2.2.5.1).
+#: The bit of `SpanContext.flags` that says: the caller may have recorded this trace ("Sampled flag").
 SAMPLED = 0x01
-#: The bit that says: at least the trace ID's last seven bytes are random (section 3.2.2.5.2).
+#: The bit that says: at least the trace ID's last seven bytes are random ("Random Trace ID Flag").
 RANDOM = 0x02
-#: The most members a tracestate may have (section 3.3.1.1).
+#: The most members a tracestate may have ("tracestate Header Field Values").
 MAX_TRACESTATE_MEMBERS = 32
 #: The optional whitespace of RFC 9110, section 5.6.3; `str.strip()` without it would take more.
 OWS = " \t"
@@ -77,8 +77,8 @@ def is_id(text: object, length: int) -> bool:
 def parse_traceparent(text: str | None) -> SpanContext | None:
     """Return the span that a traceparent names, without tracestate, or None when it is absent or invalid.
 
-    A version above 00 is read as section 3.2.4 says: the fields of version 00, then the end or a dash; ff is
-    forbidden. Of the flags the two bits that Level 2 defines are kept.
+    A version above 00 is read as "Versioning of traceparent" says: the fields of version 00, then the end or
+    a dash; ff is forbidden. Of the flags the two bits that Level 2 defines are kept.
     """
     text = (text or "").strip(OWS)
     version, trace_id, span_id, flags = text[:2], text[3:35], text[36:52], text[53:55]
@@ -94,7 +94,7 @@ def parse_traceparent(text: str | None) -> SpanContext | None:
 def format_traceparent(trace_id: str, span_id: str, flags: int = SAMPLED) -> str:
     """Return a traceparent of version 00.
 
-    Flags that Level 2 does not define are written as zero (section 3.2.2.5.3). Raises `PropagationError` for
+    Flags that Level 2 does not define are written as zero ("Other Flags"). Raises `PropagationError` for
     an id that is not lowercase hex of its length or is all zero, and for flags beyond a byte.
     """
     if not is_id(trace_id, 32):
@@ -107,7 +107,7 @@ def format_traceparent(trace_id: str, span_id: str, flags: int = SAMPLED) -> str
 
 
 def _is_member(key: object, value: object) -> bool:
-    """Return whether a tracestate may hold this key (section 3.3.1.3.1, Level 2) and value (3.3.1.3.2)."""
+    """Return whether a tracestate may hold this key and value (Level 2, "list-members")."""
     return (
         isinstance(key, str)
         and 0 < len(key) <= 256
@@ -123,7 +123,7 @@ def _is_member(key: object, value: object) -> bool:
 def parse_tracestate(text: str | None) -> tuple[tuple[str, str], ...]:
     """Return a tracestate's (key, value) pairs in their order; () when it is absent or any member is invalid.
 
-    Empty members are allowed (section 3.3.1.1), more than 32 others are not. Of a key that comes twice the
+    Empty members are allowed, more than 32 others are not. Of a key that comes twice the
     first is kept: the leftmost is the most recent. The length is not limited: 512 characters are the least
     that must be carried.
     """

@@ -58,7 +58,7 @@ class WorkContext:
         return attributes
 
 
-#: What the scanner raises; SystemError because Python 3.11's finds no JSONDecodeError as long as json is not loaded.
+#: What the scanner raises. Python 3.11's, as long as json is not loaded, has no JSONDecodeError: SystemError.
 _NOT_JSON = (ValueError, RecursionError, StopIteration, SystemError)
 
 
