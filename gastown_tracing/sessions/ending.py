@@ -1,0 +1,139 @@
+"""The end of a session: the root span, written once, whoever finds out first (design: "The root span").
+
+close.json is the root span. It is made whole beside its place and put there by link(2): whoever is refused
+with EEXIST knows that somebody else has closed the run.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gastown_tracing.journal import layout, otlp, writer
+from gastown_tracing.sessions.records import (
+    FLAGS,
+    common_attributes,
+    event_log,
+    resource_of,
+    write_records,
+)
+from gastown_tracing.sessions.run import ROOT_NAME, now_ns
+from propagation import run, work
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gastown_tracing.journal.layout import Journal
+    from propagation.traceparent import SpanContext
+
+#: gen_ai.provider.name by agent_type, where one agent means one provider.
+PROVIDERS = {"claudecode": "anthropic", "codex": "openai", "gemini": "gcp.gemini"}
+
+
+def close(
+    journal: Journal,
+    trace_id: str,
+    *,
+    reason: str,
+    end_ns: int | None = None,
+    exit_code: int | None = None,
+    error: str = "",
+    evidence: str = "",
+    killer: SpanContext | None = None,
+    stop_ns: int | None = None,
+) -> bool:
+    """Close a run: write its root span and the span and log record session.stop. Raises OSError.
+
+    Returns False when it is closed already, or was never made. `end_ns` is when the session ended (now, when
+    None) and `stop_ns` when its stopping began, both nanoseconds since the Unix epoch. `error` and a non-zero
+    `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
+    span link on session.stop when it belongs to another trace.
+    """
+    directory = journal.run_dir(trace_id)
+    info = run_info(directory)
+    if info is None or is_closed(journal, trace_id):
+        return False
+    start = int(str(info["start_time_unix_nano"]))
+    end = max(start, now_ns(info) if end_ns is None else end_ns)
+    if exit_code and not error:
+        error = f"exit code {exit_code}"
+    outcome: dict[str, object] = {"reason": reason, "status": "error" if error else "ok", "error": error}
+    if exit_code is not None:
+        outcome["exit_code"] = exit_code
+    if evidence:
+        outcome["gastown.evidence"] = evidence
+    root = _root(info, start, end, outcome)
+    line = otlp.spans_line(otlp.encode_resource(resource_of(info)), [root])
+    if not writer.link_close(directory, line):
+        return False
+    outcome["duration_ms"] = (end - start) / 1e6
+    _record_stop(directory, info, root, begin=min(stop_ns or end, end), outcome=outcome, killer=killer)
+    return True
+
+
+def is_closed(journal: Journal, trace_id: str) -> bool:
+    """Return whether any directory of the run, open or closed, holds its root span."""
+    return any(layout.path_exists(place + "/close.json") for place in journal.find_run(trace_id))
+
+
+def run_info(directory: str) -> dict[str, object] | None:
+    """Return a run's run.json, None where there is none that can be read."""
+    info = layout.load_json(layout.read_text(directory + "/run.json") or "")
+    return info if isinstance(info, dict) and info.get("start_time_unix_nano") else None
+
+
+def _root(info: Mapping[str, object], start: int, end: int, outcome: Mapping[str, object]) -> otlp.Span:
+    agent = str(info.get("agent_type") or "")
+    optional = {
+        "issue_id": info.get("issue_id"),
+        "git_branch": info.get("git_branch"),
+        "git_commit": info.get("git_commit"),
+        "gen_ai.agent.name": info.get("agent_name"),
+        "gen_ai.provider.name": PROVIDERS.get(agent),
+    }
+    return otlp.Span(
+        str(info["trace_id"]),
+        str(info["root_span_id"]),
+        name=str(info.get("name") or ROOT_NAME),
+        start_ns=start,
+        end_ns=end,
+        attributes={
+            **common_attributes(info),
+            "run.uuid": info.get("run_uuid"),
+            "session.id": info.get("session"),
+            "gen_ai.operation.name": "invoke_agent",
+            **{name: value for name, value in optional.items() if value},
+            **outcome,
+        },
+        status_code=otlp.ERROR if outcome["error"] else otlp.UNSET,
+        status_message=str(outcome["error"]),
+        flags=FLAGS,
+    )
+
+
+def _record_stop(
+    directory: str,
+    info: Mapping[str, object],
+    root: otlp.Span,
+    *,
+    begin: int,
+    outcome: Mapping[str, object],
+    killer: SpanContext | None,
+) -> None:
+    lines = layout.read_text(directory + "/work.jsonl") or ""
+    context = work.in_force(lines, root.end_ns)
+    attributes = {**common_attributes(info), **(context.attributes() if context else {}), **outcome}
+    foreign = killer is not None and killer.trace_id != root.trace_id
+    span = otlp.Span(
+        root.trace_id,
+        run.new_span_id(),
+        root.span_id,
+        "session.stop",
+        start_ns=max(begin, root.start_ns),
+        end_ns=root.end_ns,
+        attributes=attributes,
+        status_code=root.status_code,
+        status_message=root.status_message,
+        flags=FLAGS,
+        links=[(killer.trace_id, killer.span_id, "", {})] if killer and foreign else [],
+    )
+    write_records(directory, info, [span], [event_log("session.stop", span, root.end_ns, attributes)])

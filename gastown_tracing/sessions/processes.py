@@ -1,0 +1,91 @@
+"""Which process is meant: ids are reused, so it is its id, start time, boot and namespace."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+
+LINUX = sys.platform == "linux"
+
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+_OWN_NAMESPACE = "/proc/self/ns/pid"
+
+
+def boot_id() -> str:
+    """Return what names this boot of this machine, or `""`."""
+    if LINUX:
+        return _read(_BOOT_ID).strip()
+    import psutil  # noqa: PLC0415  # macOS only: Linux does without the 15 ms
+
+    return str(int(psutil.boot_time()))
+
+
+def pid_namespace() -> str:
+    """Return what names the namespace that our process ids belong to, or `""` (no such thing on macOS)."""
+    try:
+        return os.readlink(_OWN_NAMESPACE)
+    except OSError:
+        return ""
+
+
+def host() -> str:
+    """Return this machine's name."""
+    return socket.gethostname()
+
+
+def start_time(pid: int) -> str:
+    """Return when a process started, in whatever unit the system counts, or `""` when there is none to see.
+
+    On Linux it is field 22 of proc_pid_stat(5), clock ticks since the boot.
+    """
+    return _look(pid)[1]
+
+
+def state(pid: int, started: str) -> str:
+    """Return `live`, `gone` or `unknown` for the process that had this id and start time.
+
+    `unknown` is a process of this id whose start time this user may not see (`hidepid`).
+    """
+    ended, now = _look(pid)
+    if now:
+        return "live" if now == started and not ended else "gone"
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return "gone"
+    except OSError:
+        return "unknown"
+    return "unknown" if started else "gone"
+
+
+def _look(pid: int) -> tuple[bool, str]:
+    """Return (has ended and waits to be reaped, start time); the time is empty when nothing is to be seen."""
+    if LINUX:
+        fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+        return (fields[0] in "ZX", fields[19]) if len(fields) > 19 else (False, "")
+    import psutil  # noqa: PLC0415  # macOS only
+
+    try:
+        process = psutil.Process(pid)
+        return process.status() == psutil.STATUS_ZOMBIE, repr(process.create_time())
+    except psutil.Error:
+        return False, ""
+
+
+def describe(pid: int) -> dict[str, str]:
+    """Return what pane.json keeps of a process that stands for a session without tmux."""
+    return {
+        "pid": str(pid),
+        "pid_start": start_time(pid),
+        "boot_id": boot_id(),
+        "pid_namespace": pid_namespace(),
+    }
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

@@ -1,0 +1,259 @@
+"""A run from its making to its first records: run.json, the session's variables, session.start.
+
+The trace ID is the run's UUID and the root span's id follows from it (the data model's "Identity"), so
+whoever knows GT_RUN can record for a run; only the root itself waits for the session's end (`ending.close`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from gastown_tracing import identity
+from gastown_tracing.journal import otlp
+from gastown_tracing.journal.layout import Journal, PaneRegistry, find_town_root, mkdirs, write_atomic
+from gastown_tracing.sessions import processes, roles
+from gastown_tracing.sessions.records import FLAGS, IDENTITY, common_attributes, event_log, write_records
+from propagation import baggage, run
+from propagation import resource as resource_attributes
+from propagation.traceparent import SpanContext, format_traceparent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ROOT_NAME = "gt.session"
+
+#: What the operator may have set and a session gets as it is.
+PASSED_ON = (
+    "GT_OTEL_DEBUG",
+    "GT_OTEL_NATIVE",
+    "GT_LOG_AGENT_OUTPUT",
+    "GT_LOG_BD_OUTPUT",
+    "GT_LOG_PANE_OUTPUT",
+    "GT_LOG_MAIL_BODY",
+    "GT_LOG_PROMPT_KEYS",
+    "GT_LOG_PRIME_CONTEXT",
+    "GT_LOG_AGENT_CONTENT_LIMIT",
+    "GT_LOG_BD_CONTENT_LIMIT",
+    "GT_LOG_PANE_CONTENT_LIMIT",
+)
+
+
+@dataclass(frozen=True)
+class RunHandle:
+    """A run that was made here: `info` is its run.json, `variables` what its session is told about itself."""
+
+    journal: Journal
+    trace_id: str
+    root_span_id: str
+    directory: str
+    info: dict[str, object]
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def start_ns(self) -> int:
+        """Return when the session began, nanoseconds since the Unix epoch."""
+        return int(str(self.info["start_time_unix_nano"]))
+
+
+def create_run(
+    journal: Journal,
+    *,
+    role: str,
+    env: Mapping[str, str],
+    work_dir: str,
+    name: str = "",
+    rig: str = "",
+    issue: str = "",
+    session: str = "",
+    agent: str = "",
+    run_id: str | None = None,
+    start_ns: int | None = None,
+    service_name: str = identity.SERVICE_NAME,
+    service_version: str | None = None,
+    cause: SpanContext | None = None,
+    given: Mapping[str, str] | None = None,
+    spawner: Mapping[str, str] | None = None,
+) -> RunHandle:
+    """Make a run: its directory and run.json. Raises OSError.
+
+    `role`, `name` and `rig` say who the agent is; `session` is its session's name, which follows from them
+    when empty; `agent` is GT_AGENT. `env` is the spawner's environment. `cause` is the span that led to the
+    session: a span link on session.start. `given` are further variables of the session that say who it is,
+    such as BD_ACTOR. `spawner` is a process (`processes.describe`) that stays until pane.json is there, and
+    the tmux socket it uses.
+    """
+    trace_id = run_id or run.new_run_id()
+    town_root = find_town_root(env, work_dir)
+    variables = session_variables(
+        role=role, name=name, rig=rig, session=session, agent=agent, town_root=town_root
+    )
+    variables |= {**(given or {}), "GT_RUN": run.to_uuid(trace_id)}
+    resource_env = {**variables, "OTEL_RESOURCE_ATTRIBUTES": _foreign_resource(env)}
+    resource = identity.resource(
+        resource_env,
+        trace_id,
+        service_name=service_name,
+        service_version=service_version,
+        instance_id=trace_id,
+    )
+    resource.pop("process.pid")  # the session is no process of its own
+    info: dict[str, object] = {
+        "version": 1,
+        "trace_id": trace_id,
+        "run_uuid": run.to_uuid(trace_id),
+        "root_span_id": run.root_span_id(trace_id),
+        "name": ROOT_NAME,
+        "start_time_unix_nano": str(time.time_ns() if start_ns is None else start_ns),
+        "start_boottime_ns": str(_boottime_ns()) if start_ns is None else "",
+        "boot_id": processes.boot_id(),
+        "host": processes.host(),
+        **_who(variables, town_root),
+        "session": variables["GT_SESSION"],
+        "gt_role": variables.get("GT_ROLE", ""),
+        "issue_id": issue,
+        **_git(env, work_dir),
+        "work_dir": work_dir,
+        "service": {"name": resource["service.name"], "version": resource["service.version"]},
+        "resource": resource,
+        "cause": {"trace_id": cause.trace_id, "span_id": cause.span_id} if cause else None,
+        "spawner": dict(spawner) if spawner else None,
+    }
+    directory = journal.run_dir(trace_id)
+    mkdirs(directory)
+    write_atomic(directory + "/run.json", json.dumps(info, indent=1) + "\n")
+    return RunHandle(journal, trace_id, run.root_span_id(trace_id), directory, info, variables)
+
+
+def session_variables(
+    *, role: str, name: str, rig: str, session: str, agent: str, town_root: str
+) -> dict[str, str]:
+    """Return the variables that tell a session who it is, without its run."""
+    found, default_session = roles.named(role, name, rig)
+    found |= {"GT_SESSION": session or default_session, "GT_AGENT": agent, "GT_ROOT": town_root}
+    return {variable: value for variable, value in found.items() if value}
+
+
+def _who(variables: Mapping[str, str], town_root: str) -> dict[str, str]:
+    found = identity.identity(variables, town_root)
+    named = [variables[name] for name in roles.NAME_VARIABLES.values() if variables.get(name)]
+    if named:
+        found["agent_name"] = named[0]
+    return {key: found.get(key, "") for key in IDENTITY}
+
+
+def _foreign_resource(env: Mapping[str, str]) -> str:
+    """Return OTEL_RESOURCE_ATTRIBUTES without what it says about the spawner's own session."""
+    text = env.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    return resource_attributes.merge(text, dict.fromkeys(_ours(resource_attributes.parse(text))))
+
+
+def _ours(names: Mapping[str, object]) -> list[str]:
+    return [name for name in names if name.startswith("gt.")]
+
+
+def _boottime_ns() -> int:
+    """Return nanoseconds since the boot, sleep included; 0 where the system does not say (macOS)."""
+    clock = getattr(time, "CLOCK_BOOTTIME", None)
+    return 0 if clock is None else time.clock_gettime_ns(clock)
+
+
+def now_ns(info: Mapping[str, object]) -> int:
+    """Return the time by the session's own clock: its start plus what passed since, never before its start.
+
+    Nanoseconds since the Unix epoch. A machine's clock that was set meanwhile changes no duration.
+    """
+    start = int(str(info.get("start_time_unix_nano") or 0))
+    since_boot = int(str(info.get("start_boottime_ns") or 0))
+    if since_boot and info.get("boot_id") == processes.boot_id():
+        return max(start, start + _boottime_ns() - since_boot)
+    return max(start, time.time_ns())
+
+
+def _git(env: Mapping[str, str], work_dir: str) -> dict[str, str]:
+    """Return git_branch and git_commit of the working directory, only what can be read."""
+    plain = {name: value for name, value in env.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
+    command = ["git", "-C", work_dir or ".", "rev-parse", "HEAD", "--abbrev-ref", "HEAD"]
+    try:
+        answer = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=5, check=True)
+        commit, branch = answer.stdout.split()
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return {}
+    return {"git_commit": commit, **({"git_branch": branch} if branch != "HEAD" else {})}
+
+
+def session_env(handle: RunHandle, env: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that the run's session gets, and no others: who it is, its context, the journal.
+
+    `env` is the spawner's environment: unknown baggage and resource attributes of it are handed on, the gt.*
+    members of the spawner's own session are not.
+    """
+    ours = identity.session_attributes(handle.variables, handle.trace_id)
+    theirs = baggage.parse(env.get("BAGGAGE", ""))
+    members = {name: member for name, member in theirs.items() if not name.startswith("gt.")}
+    passed = {name: env[name] for name in PASSED_ON if env.get(name)}
+    return {
+        **handle.variables,
+        **passed,
+        "GT_OTEL_JOURNAL": os.path.abspath(handle.journal.root),
+        "TRACEPARENT": format_traceparent(handle.trace_id, handle.root_span_id, FLAGS),
+        "BAGGAGE": baggage.format({**members, **ours}),
+        "OTEL_RESOURCE_ATTRIBUTES": resource_attributes.merge(_foreign_resource(env), ours),
+    }
+
+
+def write_pane(handle: RunHandle, pane: Mapping[str, str]) -> None:
+    """Write pane.json, which says where the session lives, and register its pane and name. Raises OSError."""
+    write_atomic(handle.directory + "/pane.json", json.dumps(dict(pane), indent=1) + "\n")
+    PaneRegistry(handle.journal).register(
+        handle.trace_id,
+        socket=pane.get("socket", ""),
+        server_pid=pane.get("server_pid", ""),
+        pane=pane.get("pane", ""),
+        session=handle.variables.get("GT_SESSION", ""),
+        town_root=str(handle.info.get("town_root", "")),
+    )
+
+
+def record_start(
+    handle: RunHandle, *, start_ns: int | None = None, end_ns: int | None = None, error: str = ""
+) -> None:
+    """Write the span session.start and the log records session.start and agent.instantiate. Raises OSError.
+
+    The span reaches from the run's start to now unless told otherwise; `error` says why the session did not
+    start.
+    """
+    info = handle.info
+    begin = handle.start_ns if start_ns is None else start_ns
+    end = max(begin, now_ns(info) if end_ns is None else end_ns)
+    attributes = {**common_attributes(info), "status": "error" if error else "ok", "error": error}
+    cause = info.get("cause")
+    links: list[tuple[str, str, str, dict[str, object]]] = (
+        [(cause["trace_id"], cause["span_id"], "", {})] if isinstance(cause, dict) else []
+    )
+    span = otlp.Span(
+        trace_id=handle.trace_id,
+        span_id=run.new_span_id(),
+        parent_id=handle.root_span_id,
+        name="session.start",
+        start_ns=begin,
+        end_ns=end,
+        attributes={**attributes, "run.uuid": info["run_uuid"]},
+        status_code=2 if error else 0,
+        status_message=error,
+        flags=FLAGS,
+        links=links,
+    )
+    described = {
+        key: info[key] for key in ("run_uuid", "issue_id", "git_branch", "git_commit") if info.get(key)
+    }
+    described["run.uuid"] = described.pop("run_uuid")
+    logs = [event_log("session.start", span, begin, span.attributes)]
+    if not error:
+        instantiated = {**common_attributes(info), **described}
+        logs.append(event_log("agent.instantiate", span, begin, instantiated))
+    write_records(handle.directory, info, [span], logs)
