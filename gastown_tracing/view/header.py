@@ -1,0 +1,130 @@
+"""What stands above and below the waterfall: which session this is, and what was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from gastown_tracing.view import text, titles
+from gastown_tracing.view.model import CIRCLE
+
+if TYPE_CHECKING:
+    from gastown_tracing.view.console import Screen
+    from gastown_tracing.view.model import Trace
+
+#: What a session's state is called, and its style.
+STATES = {
+    "live": ("live", "live"),
+    "ended": ("ended", "dim"),
+    "unknown": ("not known to be alive: it cannot be asked", "bead"),
+    "dead": ("dead, not closed yet: `gt-trace session list` closes it", "error"),
+}
+
+#: How many skipped lines are named; the rest are counted.
+_NAMED = 3
+
+
+def header(screen: Screen) -> Iterator[str]:
+    """Yield the lines above the axis: session, run, start and counts."""
+    trace = screen.trace
+    yield from _joined(screen, list(_who(trace)))
+    state, style = STATES.get(trace.state, (trace.state, "dim"))
+    if trace.state == "ended" and trace.reason:
+        state += f": {trace.reason}"
+    kind = "run" if trace.info else "trace"
+    yield from _joined(
+        screen, [(f"{kind} {trace.trace_id}", "dim"), *([(state, style)] if trace.info else [])]
+    )
+    yield from _joined(screen, list(_counts(screen)))
+
+
+def _who(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Yield what is known of the session."""
+
+    def info(name: str) -> str:
+        return titles.text(trace.info.get(name))
+
+    if not trace.info:
+        yield "outside any session", "bold"
+        return
+    yield info("session") or info("agent_name") or info("role") or "session", "bold"
+    if info("role"):
+        yield info("role"), "bold"
+    for name, word in (("rig", "rig"), ("agent_name", "agent"), ("issue_id", "bead"), ("host", "host")):
+        if (said := info(name)) and not (name == "agent_name" and said == info("role")):
+            yield f"{word} {said}", "bead" if word == "bead" else ""
+
+
+def _counts(screen: Screen) -> Iterator[tuple[str, str]]:
+    """Yield start, duration and how much there is."""
+    trace = screen.trace
+    offset = screen.started.strftime("%z")
+    yield f"{screen.started:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}", ""
+    yield text.duration(trace.end_ns - trace.start_ns), "bold"
+    yield text.counted(trace.spans, "span"), ""
+    yield (text.counted(trace.errors, "error"), "error") if trace.errors else ("no errors", "")
+    if trace.live:
+        yield f"{trace.live} in progress", "live"
+    if trace.skipped:
+        yield f"{text.counted(len(trace.skipped), 'line')} skipped", "error"
+
+
+def _joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
+    """Yield parts joined by dots, on as many lines as they need."""
+    dot = screen.glyphs.dot
+    plain = [screen.cut(screen.clean(part), screen.width) for part, _ in parts]
+    for line in text.wrap(plain, screen.width, dot):
+        yield screen.paint(dot, "dim").join(screen.paint(plain[index], parts[index][1]) for index in line)
+
+
+def footer(screen: Screen) -> Iterator[str]:
+    """Yield what was shortened, folded, left out, misplaced or unreadable, each with what to do about it."""
+    for note in _notes(screen):
+        for line in _paragraph(screen.clean(note), screen.width):
+            yield screen.paint(line, "dim")
+
+
+def _notes(screen: Screen) -> Iterator[str]:
+    trace, glyphs = screen.trace, screen.glyphs
+    if screen.axis.idle:
+        total = text.duration(sum(gap[3] for gap in screen.axis.idle))
+        yield f"Idle time is shortened on the axis: {total} in {text.counted(len(screen.axis.idle), 'gap')}."
+    if trace.folded:
+        yield f"{trace.folded} like spans are folded; --all shows each."
+    missing, circles = _orphans(trace)
+    if missing:
+        why = "has not ended or not arrived yet" if trace.state == "live" else "was never recorded"
+        yield f"{glyphs.orphan} {text.counted(missing, 'span')} shown under the root: the parent {why}."
+    if circles:
+        yield f"{glyphs.orphan} {text.counted(circles, 'span')} shown under the root: a circle of parents."
+    if not trace.roots and trace.spans:
+        yield "No span of this trace is in this choice."
+    for skip in trace.skipped[:_NAMED]:
+        yield f"Skipped {skip}"
+    if len(trace.skipped) > _NAMED:
+        yield f"Skipped {text.counted(len(trace.skipped) - _NAMED, 'line')} more."
+
+
+def _paragraph(words: str, width: int) -> Iterator[str]:
+    """Yield `words` broken at spaces into lines of at most `width` cells."""
+    line = ""
+    for word in words.split(" "):
+        piece = text.cut(word, width)
+        if line and text.width(line) + 1 + text.width(piece) > width:
+            yield line
+            line = piece
+        else:
+            line = f"{line} {piece}" if line else piece
+    yield line
+
+
+def _orphans(trace: Trace) -> tuple[int, int]:
+    """Return how many shown spans hang under the root for want of a parent, and how many are in a circle."""
+    missing = circles = 0
+    for node, _ in trace.walk():
+        number = len(node.members) or 1
+        if node.orphan == CIRCLE:
+            circles += number
+        elif node.orphan:
+            missing += number
+    return missing, circles

@@ -1,0 +1,103 @@
+"""From the journal to what `model.build` takes. Reads only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.parse import ReadSpan, Skip
+from gastown_tracing.journal.reader import LookupFailed, Run, RunData, read_loose, read_run, resolve
+from gastown_tracing.view import neighbours
+from gastown_tracing.view.model import Source
+from propagation.run import root_span_id
+
+#: Says whether an open run lives: `live`, `dead` or `unknown`.
+Look = Callable[[Run], str]
+
+_HEX = frozenset("0123456789abcdef")
+
+
+def presumed_live(run: Run) -> str:
+    """Return the state of an open run as far as the journal alone tells."""
+    return "live" if run.start_ns else "unknown"
+
+
+def find(journal: Journal, text: str) -> str:
+    """Return the trace id that `text` means: a run, a session, a bead, `latest`, or a trace outside any session.
+
+    Raises LookupFailed, with one line for the user.
+    """
+    try:
+        return resolve(journal, text)
+    except LookupFailed:
+        prefix = text.lower().replace("-", "")
+        if len(prefix) < 4 or not _HEX.issuperset(prefix):
+            raise
+        found = {
+            span.trace_id for span in _loose_spans(read_loose(journal)) if span.trace_id.startswith(prefix)
+        }
+        if len(found) != 1:
+            raise
+        return found.pop()
+
+
+def _loose_spans(data: RunData) -> list[ReadSpan]:
+    return data.spans + data.in_progress
+
+
+def load(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
+    """Return everything the journal has of one trace, a run's or one outside any session."""
+    if journal.find_run(trace_id):
+        data = read_run(journal, trace_id)
+        source = Source(trace_id, data.spans, data.logs, data.in_progress, data.run.info)
+        source.root_id = root_span_id(trace_id)
+        source.start_ns = data.run.start_ns
+        source.end_ns = data.run.end_ns or data.run.last_activity_ns
+        source.state = "ended" if data.run.closed else look(data.run)
+    else:
+        data = read_loose(journal)
+        source = Source(trace_id, in_trace(data.spans, trace_id), [], in_trace(data.in_progress, trace_id))
+        source.logs = [log for log in data.logs if log.trace_id == trace_id]
+        source.state = "live" if source.in_progress else "ended"
+    source.skipped = [skipped(journal, skip) for skip in data.skipped]
+    neighbours.add(journal, source)
+    return source
+
+
+def in_trace(spans: list[ReadSpan], trace_id: str) -> list[ReadSpan]:
+    """Return the spans of one trace."""
+    return [span for span in spans if span.trace_id == trace_id]
+
+
+def skipped(journal: Journal, skip: Skip) -> str:
+    """Return one skipped line in words, its file within the journal."""
+    file = os.path.relpath(skip.file, journal.root) if skip.file.startswith(journal.root) else skip.file
+    return f"{file}:{skip.line}: {skip.reason}" if skip.line else f"{file}: {skip.reason}"
+
+
+def stamp(journal: Journal, trace_id: str) -> tuple[object, ...]:
+    """Return something that changes whenever the files of a trace do; costs a stat a file."""
+    directories = journal.find_run(trace_id) or [f"{journal.root}/loose/{hour}" for hour in _hours(journal)]
+    return tuple(entry for directory in directories for entry in _entries(directory))
+
+
+def _hours(journal: Journal) -> list[str]:
+    try:
+        return sorted(os.listdir(f"{journal.root}/loose"))[-2:]
+    except OSError:
+        return []
+
+
+def _entries(directory: str) -> list[tuple[str, int, int]]:
+    """Return (path, size, time of change) of a run's files, its markers included."""
+    entries = []
+    for parent in (directory, f"{directory}/open"):
+        try:
+            with os.scandir(parent) as found:
+                for entry in found:
+                    status = entry.stat(follow_symlinks=False)
+                    entries.append((entry.path, status.st_size, status.st_mtime_ns))
+        except OSError:
+            continue
+    return sorted(entries)

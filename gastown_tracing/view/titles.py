@@ -1,0 +1,173 @@
+"""What a span is called on screen: from name and attributes to a title, a detail and an outcome in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gastown_tracing.journal.otlp import Span
+
+Attributes = Mapping[str, object]
+
+#: Colour families of span names; what is not listed goes by the part before the first dot, then `other`.
+FAMILIES = {
+    "bd": "bd",
+    "mol": "bd",
+    "bead": "bd",
+    "formula": "bd",
+    "convoy": "bd",
+    "git": "git",
+    "gt": "gt",
+    "prime": "gt",
+    "done": "gt",
+    "session": "session",
+    "gt.session": "session",
+    "mail": "mail",
+    "sling": "mail",
+    "nudge": "mail",
+    "prompt": "mail",
+    "agent": "agent",
+    "execute_tool": "agent",
+    "claude_code": "agent",
+    "chat": "agent",
+    "invoke_agent": "agent",
+}
+
+
+def text(value: object) -> str:
+    """Return an attribute's value as text: JSON's own words for booleans, nothing for None."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, bytes):
+        return value.hex()
+    return "" if value is None else str(value)
+
+
+def _joined(*words: str) -> str:
+    return " ".join(word for word in words if word)
+
+
+def _bd(get: Callable[[str], str]) -> tuple[str, str]:
+    subcommand = get("subcommand")
+    arguments = get("args")
+    return _joined("bd", subcommand), arguments.removeprefix(subcommand).strip()
+
+
+def _git(get: Callable[[str], str]) -> tuple[str, str]:
+    return _joined("git", get("operation")), get("branch")
+
+
+def _gt(get: Callable[[str], str]) -> tuple[str, str]:
+    return _joined("gt", get("command")), get("args")
+
+
+def _exec(get: Callable[[str], str]) -> tuple[str, str]:
+    return get("name") or "exec", get("args")
+
+
+def _mail(get: Callable[[str], str]) -> tuple[str, str]:
+    operation = get("operation")
+    sender, receiver = get("msg.from"), get("msg.to")
+    who = f"→ {receiver}" if operation == "send" and receiver else f"from {sender}" if sender else ""
+    return _joined("mail", operation, who), get("msg.subject") or get("msg.id")
+
+
+def _sling(get: Callable[[str], str]) -> tuple[str, str]:
+    target = get("target")
+    return _joined("sling", get("bead"), f"→ {target}" if target else ""), ""
+
+
+def _towards(get: Callable[[str], str]) -> tuple[str, str]:
+    target = get("target") or get("session")
+    return f"→ {target}" if target else "", ""
+
+
+def _first(*names: str) -> Callable[[Callable[[str], str]], tuple[str, str]]:
+    def titled(get: Callable[[str], str]) -> tuple[str, str]:
+        return next((value for value in map(get, names) if value), ""), ""
+
+    return titled
+
+
+#: Names whose whole title is made from attributes.
+_TITLES = {
+    "bd.call": _bd,
+    "git.operation": _git,
+    "gt.command": _gt,
+    "exec": _exec,
+    "mail": _mail,
+    "sling": _sling,
+}
+
+#: Names that keep their name and gain what tells one from the other.
+_SUFFIXES = {
+    "nudge": _towards,
+    "prompt.send": _towards,
+    "prime": _first("work_bead"),
+    "done": _first("exit_type"),
+    "session.stop": _first("reason"),
+    "polecat.spawn": _first("name"),
+    "polecat.remove": _first("name"),
+    "formula.instantiate": _first("formula_name"),
+    "convoy.create": _first("bead_id"),
+    "mol.cook": _first("formula_name"),
+    "mol.wisp": _first("formula_name"),
+    "mol.squash": _first("mol_id"),
+    "mol.burn": _first("mol_id"),
+    "refinery.dispatch": _first("bead_id"),
+    "gt.session": _first("session_id", "session.id"),
+}
+
+
+def title(name: str, attributes: Attributes) -> tuple[str, str]:
+    """Return (title, detail) of a span: `("bd list", "--status=open")`. Like siblings share a title."""
+
+    def get(key: str) -> str:
+        value = attributes.get(key)
+        return value if isinstance(value, str) else text(value)
+
+    if (whole := _TITLES.get(name)) is not None:
+        return whole(get)
+    if (suffix := _SUFFIXES.get(name)) is not None:
+        return _joined(name, suffix(get)[0]), ""
+    return name or "(no name)", ""
+
+
+def operation(name: str, attributes: Attributes) -> str:
+    """Return what statistics count a span as: its name and, for bd.call, the subcommand."""
+    return (
+        _joined(name or "(no name)", text(attributes.get("subcommand")))
+        if name == "bd.call"
+        else name or "(no name)"
+    )
+
+
+def family(name: str) -> str:
+    """Return the colour family of a span's name."""
+    found = FAMILIES.get(name)
+    if found is None:
+        found = FAMILIES.get(name.partition(" ")[0]) or FAMILIES.get(name.partition(".")[0], "other")
+    return found
+
+
+def process(attributes: Attributes, resource: Attributes) -> str:
+    """Return the process that did it as `executable[pid]`, from the span, else from its resource."""
+    pid = text(attributes.get("process.pid") or resource.get("process.pid"))
+    executable = text(attributes.get("process.executable.name") or resource.get("process.executable.name"))
+    return f"{executable or text(resource.get('service.name'))}[{pid}]" if pid else executable
+
+
+def failure(span: Span) -> str:
+    """Return why a span failed, in words; empty where its status is not an error."""
+    if span.status_code != 2:
+        return ""
+    attributes = span.attributes
+    message = span.status_message or text(attributes.get("error"))
+    code = text(attributes.get("process.exit.code", attributes.get("exit_code")))
+    said = f"exit {code}" if code and code != "0" else ""
+    if said and said not in message:
+        return f"{said}: {message}" if message else said
+    return message or text(attributes.get("error.type")) or "failed"
