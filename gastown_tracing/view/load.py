@@ -24,7 +24,7 @@ def presumed_live(run: Run) -> str:
 
 
 def find(journal: Journal, text: str) -> str:
-    """Return the trace id that `text` means: a run, a session, a bead, `latest`, or a trace outside any session.
+    """Return the trace id that `text` means: a run, session, bead, `latest`, or a trace outside any run.
 
     Raises LookupFailed, with one line for the user.
     """

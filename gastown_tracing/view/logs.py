@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 
 #: What every record carries (the data model's "Every record"): said once in the header, not on each line.
 COMMON = frozenset(
-    "run.id run.uuid instance town_root agent_type role agent_name session_id rig work_rig work_bead work_mol
-    " "work_build log.record.uid".split() )
+    "run.id run.uuid instance town_root agent_type role agent_name session_id rig "  # noqa: SIM905 - reads as it is
+    "work_rig work_bead work_mol work_build log.record.uid".split()
+)
 
 
 def log_line(screen: Screen, log: ReadLog) -> tuple[str, str]:

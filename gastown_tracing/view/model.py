@@ -159,7 +159,7 @@ def build(source: Source, now_ns: int) -> Trace:
 
 
 def _nodes(source: Source, now_ns: int) -> tuple[list[Node], Node | None]:
-    """Return a node for every span, ended or live, sorted by start, and the run's root, made up if need be."""
+    """Return a node for every span, ended or live, sorted by start, and the run's root."""
     ended = {span.span_id for span in source.spans}
     nodes = [_node(span, source, 0) for span in source.spans]
     nodes += [_node(span, source, now_ns) for span in source.in_progress if span.span_id not in ended]
