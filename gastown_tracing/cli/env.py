@@ -1,0 +1,96 @@
+"""`gt-trace env`: the shell lines that switch telemetry on, as the original setup script did."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from gastown_tracing import config
+from gastown_tracing.journal.layout import Journal, create, write_atomic
+from gastown_tracing.sessions import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.command()
+@click.option("--journal", metavar="DIR", help="The journal; default: GT_OTEL_JOURNAL, else the town's own.")
+@click.option("--traces-url", metavar="URL", help="Where traces go by OTLP/HTTP; `none`: nowhere.")
+@click.option("--metrics-url", metavar="URL", help="The same for metrics.")
+@click.option("--logs-url", metavar="URL", help="The same for logs.")
+@click.option("--on", "switch_on", is_flag=True, help="Switch a journal on again that was switched off.")
+@click.option(
+    "--shell",
+    type=click.Choice(["sh", "fish"]),
+    default=None,
+    help="Whose syntax; default: what SHELL names.",
+)
+def command(
+    *,
+    journal: str | None,
+    traces_url: str | None,
+    metrics_url: str | None,
+    logs_url: str | None,
+    switch_on: bool,
+    shell: str | None,
+) -> None:
+    """Print the lines that switch telemetry on in a shell: eval "$(gt-trace env)".
+
+    Makes the journal where there is none, and keeps in its config.json where to send: the URLs given here or
+    in GT_OTEL_*_URL, and OTEL_EXPORTER_OTLP_*. They are not exported to the shell, or gt and bd would send
+    the same facts a second time.
+    """
+    env = dict(os.environ)
+    where = os.path.abspath(journal) if journal else config.load(env).journal.root
+    urls = dict(zip(config.URLS, (traces_url, metrics_url, logs_url), strict=True))
+    given = {**settings.copied(env), **{name: url for name, url in urls.items() if url}}
+    try:
+        made = _prepare(where, given, switch_on)
+    except OSError as error:
+        click.echo(
+            f"gt-trace env: {error.filename or where}: {error.strerror}; --journal DIR takes another",
+            err=True,
+        )
+        raise click.exceptions.Exit(1) from error
+    _warn(made, env)
+    click.echo(assignment(config.JOURNAL, made.root, shell or _shell(env)))
+
+
+def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
+    """Make the journal, keep the settings in it, and return it. Raises OSError."""
+    journal = create(where, given)
+    if not journal.owned():
+        raise PermissionError(13, "belongs to another user", where)
+    known = config.Config({}, journal.config_path).file
+    if {**known, **given} != known:
+        journal.write_config({**known, **given})
+    if switch_on and not journal.is_on():
+        write_atomic(journal.on_path, "")
+    return journal
+
+
+def _warn(journal: Journal, env: Mapping[str, str]) -> None:
+    if not journal.is_on():
+        click.echo(
+            f"gt-trace env: {journal.root} is switched off: `gt-trace env --on` switches it on", err=True
+        )
+    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        click.echo("gt-trace env: OTEL_SDK_DISABLED=true keeps telemetry off: unset it", err=True)
+
+
+def _shell(env: Mapping[str, str]) -> str:
+    return "fish" if os.path.basename(env.get("SHELL", "")) == "fish" else "sh"
+
+
+def assignment(name: str, value: str, shell: str) -> str:
+    r"""Return the line that exports a variable, its value quoted for the shell (`sh` or `fish`).
+
+    In fish's single quotes `\` and `'` are escaped; sh knows no escape there.
+    """
+    if shell == "fish":
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"set -gx {name} '{quoted}'"
+    quoted = value.replace("'", "'\"'\"'")
+    return f"export {name}='{quoted}'"
