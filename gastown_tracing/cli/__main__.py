@@ -1,0 +1,5 @@
+"""`python -m gastown_tracing.cli` is `gt-trace`."""
+
+from gastown_tracing.cli import main
+
+main()

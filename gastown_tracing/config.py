@@ -1,0 +1,221 @@
+"""Every setting, once: its variable, kind, default and meaning; and whether telemetry is on.
+
+A setting comes from the environment, else from the journal's `config.json`, else from its default
+(the data model's section "Environment"). Nothing here raises: a value that cannot be used counts as unset.
+"""
+
+import posix
+
+from gastown_tracing.journal.layout import Journal, default_root, find_town_root, load_json, read_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TRACES_URL = "GT_OTEL_TRACES_URL"
+METRICS_URL = "GT_OTEL_METRICS_URL"
+LOGS_URL = "GT_OTEL_LOGS_URL"
+JOURNAL = "GT_OTEL_JOURNAL"
+URLS = (TRACES_URL, METRICS_URL, LOGS_URL)
+
+#: What switches one signal off while the others are on.
+NO_ENDPOINT = "none"
+
+
+class Setting:
+    """One variable: its name, kind (`url`, `path`, `flag`, `bytes` or `text`), default and meaning."""
+
+    __slots__ = ("default", "kind", "meaning", "name")
+
+    def __init__(self, name: str, kind: str, default: str, meaning: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.default = default
+        self.meaning = meaning
+
+
+SETTINGS = (
+    Setting(
+        TRACES_URL,
+        "url",
+        "http://localhost:4318/v1/traces",
+        "OTLP/HTTP endpoint for traces; `none`: no traces are sent",
+    ),
+    Setting(
+        METRICS_URL,
+        "url",
+        "http://localhost:8428/opentelemetry/api/v1/push",
+        "OTLP/HTTP endpoint for metrics; `none`: no metrics are sent",
+    ),
+    Setting(
+        LOGS_URL,
+        "url",
+        "http://localhost:9428/insert/opentelemetry/v1/logs",
+        "OTLP/HTTP endpoint for logs; `none`: no logs are sent",
+    ),
+    Setting(
+        JOURNAL,
+        "path",
+        "",
+        "directory of the local journal; alone it records locally and sends nothing",
+    ),
+    Setting("OTEL_SDK_DISABLED", "flag", "", "`true`: telemetry is off, whatever else is set"),
+    Setting("GT_OTEL_DEBUG", "flag", "", "`1`: say on stderr what was ignored or failed"),
+    Setting("GT_OTEL_NATIVE", "flag", "", "`true`: also switch on the exporters of gt and bd themselves"),
+    Setting("GT_OTEL_RECEIVER", "url", "", "base URL of the local receiver, put into sessions by us"),
+    Setting("GT_LOG_AGENT_OUTPUT", "flag", "", "`true`: record what agents say"),
+    Setting("GT_LOG_BD_OUTPUT", "flag", "", "`true`: record the output of bd and its arguments unmasked"),
+    Setting("GT_LOG_PANE_OUTPUT", "flag", "", "`true`: record what panes show"),
+    Setting("GT_LOG_MAIL_BODY", "flag", "", "`true`: record mail bodies, 256 bytes of each"),
+    Setting("GT_LOG_PROMPT_KEYS", "flag", "", "`true`: record prompts sent to agents, 256 bytes of each"),
+    Setting("GT_LOG_PRIME_CONTEXT", "flag", "", "`true`: record the formula that a prime renders"),
+    Setting(
+        "GT_LOG_AGENT_CONTENT_LIMIT",
+        "bytes",
+        "512",
+        "bytes of an agent's words; 0: as much as a journal line holds",
+    ),
+    Setting(
+        "GT_LOG_BD_CONTENT_LIMIT",
+        "bytes",
+        "",
+        "bytes of bd's stdout (2048) and stderr (1024); 0: as much as a journal line holds",
+    ),
+    Setting(
+        "GT_LOG_PANE_CONTENT_LIMIT",
+        "bytes",
+        "8192",
+        "bytes of a pane's output; 0: as much as a journal line holds",
+    ),
+)
+
+DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+
+_TRUE = ("true", "1")
+
+
+class Config:
+    """The settings of one process: its environment over the journal's `config.json` over the defaults.
+
+    `env` is text by name. `path` names the `config.json`; it is read when first needed and missing,
+    unreadable
+    or malformed counts as empty.
+    """
+
+    __slots__ = ("_path", "_settings", "_text", "env")
+
+    def __init__(self, env: "Mapping[str, str]", path: str | None = None) -> None:
+        self.env = env
+        self._path = path
+        self._text: str | None = None
+        self._settings: dict[str, str] | None = None
+
+    @property
+    def text(self) -> str:
+        """Return the text of `config.json`."""
+        if self._text is None:
+            self._text = (read_text(self._path) if self._path else None) or ""
+        return self._text
+
+    @property
+    def file(self) -> dict[str, str]:
+        """Return what `config.json` sets: text by name."""
+        if self._settings is None:
+            loaded = load_json(self.text)
+            items = loaded.items() if isinstance(loaded, dict) else ()
+            self._settings = {name: value for name, value in items if isinstance(value, str)}
+        return self._settings
+
+    def set(self, name: str) -> str:
+        """Return the value that somebody set for `name`, or `""`."""
+        given = self.env.get(name)
+        if given or name not in self.text:  # most shims find nothing there, and need no JSON parser for that
+            return given or ""
+        return self.file.get(name, "")
+
+    def get(self, name: str) -> str:
+        """Return the value in force for `name`: what was set, else its default, else `""`."""
+        return self.set(name) or DEFAULTS.get(name, "")
+
+    def flag(self, name: str) -> bool:
+        """Return whether `name` is switched on (`true` or `1`, in any case)."""
+        return self.get(name).strip().lower() in _TRUE
+
+    def limit(self, name: str, default: int = 0) -> int:
+        """Return a number of bytes; `default` where nothing usable is set. 0 means no limit of its own."""
+        text = self.get(name).strip()
+        return int(text) if text.isascii() and text.isdigit() else default
+
+    def endpoint(self, name: str) -> str:
+        """Return the URL that one signal (`TRACES_URL`, `METRICS_URL` or `LOGS_URL`) goes to, or `""`.
+
+        Once one of the three is set the other two take their defaults; `none` switches one off.
+        """
+        if not any(self.set(url) for url in URLS):
+            return ""
+        url = self.get(name).strip()
+        return "" if url.lower() == NO_ENDPOINT else url
+
+
+class Telemetry:
+    """Whether telemetry is `on` and `why`, the journal in force, the settings and the town's root.
+
+    The journal may not exist yet.
+    """
+
+    __slots__ = ("config", "journal", "on", "town_root", "why")
+
+    def __init__(self, on: bool, why: str, journal: Journal, config: Config, town_root: str) -> None:
+        self.on = on
+        self.why = why
+        self.journal = journal
+        self.config = config
+        self.town_root = town_root
+
+    @property
+    def journalled(self) -> bool:
+        """Return whether a long-lived program records to the journal rather than by OTLP directly.
+
+        It does when GT_OTEL_JOURNAL is set or the default journal is switched on.
+        """
+        return bool(self.config.env.get(JOURNAL)) or self.journal.is_on()
+
+
+def load(env: "Mapping[str, str]", cwd: str | None = None) -> Telemetry:
+    """Decide from an environment whether telemetry is on, and with which journal.
+
+    `cwd` is the working directory, for finding the town; None asks the system. Never raises and writes
+    nothing.
+    """
+    here = working_directory() if cwd is None else cwd
+    town_root = find_town_root(env, here)
+    root = env.get(JOURNAL) or default_root(env, town_root)
+    journal = Journal(root if root.startswith("/") else f"{here}/{root}")
+    on, why = _switch(env, journal)
+    return Telemetry(on, why, journal, Config(env, journal.config_path), town_root)
+
+
+def working_directory() -> str:
+    """Return the working directory, `/` where it is gone or may not be seen."""
+    try:
+        return posix.getcwd()
+    except OSError:
+        return "/"
+
+
+def _disabled(env: "Mapping[str, str]") -> bool:
+    return env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+
+
+def _switch(env: "Mapping[str, str]", journal: Journal) -> tuple[bool, str]:
+    """Return whether telemetry is on, and the reason in words."""
+    if _disabled(env):
+        return False, "OTEL_SDK_DISABLED is true"
+    if journal.is_on():
+        return True, f"{journal.on_path} exists"
+    if journal.exists():
+        return False, f"{journal.on_path} is missing: the operator switched this journal off"
+    for name in (JOURNAL, *URLS):
+        if env.get(name):
+            return True, f"{name} is set"
+    return False, "nothing switches it on"

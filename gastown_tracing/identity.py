@@ -1,0 +1,155 @@
+"""Who is acting: the identity on every record, and the resource of the process that writes it.
+
+The names are the data model's ("Identity", "Resource"). What is not known is left out, never made up.
+"""
+
+import posix
+import sys
+
+from gastown_tracing._version import VERSION
+from propagation import resource as resource_attributes
+from propagation.run import parse_run_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SERVICE_NAME = "gastown"
+
+#: The roles that exist once in a town or rig: such an agent is named after its role.
+SINGLETONS = ("mayor", "deacon", "boot", "witness", "refinery")
+
+#: The folder of GT_ROLE's form `RIG/FOLDER/NAME`, and the role it means.
+FOLDERS = {"polecats": "polecat", "crew": "crew", "dogs": "dog"}
+
+#: What `gt` calls an agent, and what records call it.
+AGENT_TYPES = {"claude": "claudecode"}
+
+#: Our baggage members and resource attributes of the session, with the variable that each comes from.
+SESSION_VARIABLES = (
+    ("gt.session", "GT_SESSION"),
+    ("gt.role", "GT_ROLE"),
+    ("gt.rig", "GT_RIG"),
+    ("gt.actor", "BD_ACTOR"),
+    ("gt.work_rig", "GT_WORK_RIG"),
+    ("gt.work_bead", "GT_WORK_BEAD"),
+    ("gt.work_mol", "GT_WORK_MOL"),
+)
+
+
+def parse_role(text: str) -> tuple[str, str]:
+    """Return (role, agent name) of a GT_ROLE in any of its forms; empty where the text does not say.
+
+    The forms: `mayor`, `deacon/boot`, `RIG/witness`, `RIG/polecats/NAME`, `RIG/crew/NAME`, `polecat`.
+    """
+    parts = [part for part in text.split("/") if part]
+    if not parts:
+        return "", ""
+    if len(parts) > 1 and parts[-2] in FOLDERS:
+        return FOLDERS[parts[-2]], parts[-1]
+    role = FOLDERS.get(parts[-1], parts[-1])
+    if role in SINGLETONS:
+        return role, role
+    if len(parts) > 1 and parts[-2] in FOLDERS.values():
+        return parts[-2], parts[-1]
+    return role, ""
+
+
+def agent_name(env: "Mapping[str, str]") -> str:
+    """Return the agent's name: GT_POLECAT or GT_CREW, else what GT_ROLE says, else the role."""
+    role, name = parse_role(env.get("GT_ROLE", ""))
+    return env.get("GT_POLECAT") or env.get("GT_CREW") or name or role
+
+
+def identity(env: "Mapping[str, str]", town_root: str = "") -> dict[str, str]:
+    """Return the identity that every record carries: text by attribute name, only what is known.
+
+    `rig` is there, and empty, for a town-level agent; it is absent outside a session.
+    """
+    role = parse_role(env.get("GT_ROLE", ""))[0]
+    agent = env.get("GT_AGENT", "")
+    known = {
+        "instance": f"{posix.uname().nodename}:{_basename(town_root)}" if town_root else "",
+        "town_root": town_root,
+        "agent_type": AGENT_TYPES.get(agent, agent),
+        "role": role,
+        "agent_name": agent_name(env),
+        "session_id": env.get("GT_SESSION", ""),
+    }
+    found = {name: value for name, value in known.items() if value}
+    if role or env.get("GT_RIG"):
+        found["rig"] = env.get("GT_RIG", "")
+    return found
+
+
+def session_attributes(env: "Mapping[str, str]", run_id: str | None) -> dict[str, str]:
+    """Return the `gt.*` members that children get, as baggage and as resource attributes."""
+    found = {name: env[variable] for name, variable in SESSION_VARIABLES if env.get(variable)}
+    agent = env.get("GT_POLECAT") or env.get("GT_CREW")
+    if agent:
+        found["gt.agent"] = agent
+    run_id = run_id or parse_run_id(env.get("GT_RUN", ""))
+    if run_id:
+        found["gt.run_id"] = run_id
+    return found
+
+
+def resource(
+    env: "Mapping[str, str]",
+    run_id: str | None = None,
+    *,
+    service_name: str = SERVICE_NAME,
+    service_version: str | None = None,
+    instance_id: str = "",
+) -> dict[str, str | int]:
+    """Return the resource of this process: its service, host, operating system and `gt.*` attributes.
+
+    What OTEL_RESOURCE_ATTRIBUTES says is kept, but for the `gt.*` of this process's own session. An
+    operator's
+    `service.name` there beats the default one, as OTEL_SERVICE_NAME does (OpenTelemetry's resource SDK).
+    """
+    system = posix.uname()
+    found: dict[str, str | int] = {
+        "service.name": service_name,
+        "service.version": service_version or VERSION,
+        "host.name": system.nodename,
+        "host.arch": ARCHITECTURES.get(system.machine, system.machine),
+        "os.type": sys.platform,
+        "os.version": system.release,
+        "os.description": f"{system.sysname} {system.release} {system.version}",
+    }
+    host_id = _host_id()
+    if host_id:
+        found["host.id"] = host_id
+    found.update(resource_attributes.parse(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    if env.get("OTEL_SERVICE_NAME"):
+        found["service.name"] = env["OTEL_SERVICE_NAME"]
+    found.update(session_attributes(env, run_id))
+    found["process.pid"] = posix.getpid()
+    if instance_id:
+        found["service.instance.id"] = instance_id
+    return found
+
+
+#: OpenTelemetry's names for `uname -m` (semantic conventions, `host.arch`).
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "x86", "armv7l": "arm32"}
+
+
+def _host_id() -> str:
+    """Return the machine's id as the semantic conventions have it for Linux, or `""`."""
+    for path in ("/etc/machine-id", "/var/lib/dbus/machine-id"):
+        try:
+            descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            return posix.read(descriptor, 64).decode("ascii", "ignore").strip()
+        except OSError:
+            continue
+        finally:
+            posix.close(descriptor)
+    return ""
+
+
+def _basename(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,50 @@
+"""The shell launcher: starts the fast path without `site`, which costs more than all the rest.
+
+`python -m gastown_tracing.shims.launcher FILE` writes one. It is called like `gt-trace exec`. Where the
+interpreter or this
+package is gone it runs the command as it is.
+"""
+
+import os
+import shlex
+import sys
+
+#: bash keeps variables whose names are no identifiers, and sh (dash) drops them; `-p`: nothing of BASH_ENV
+#: is run.
+SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", "-p"), ("/bin/sh", ""))
+
+TEMPLATE = """\
+#!{shell}
+# gt-trace exec, by the shortest way. Python starts with SIGPIPE ignored: what our caller ignored is asked
+# before.
+if [ -r /proc/self/stat ]; then IFS= read -r ignored </proc/self/stat; else ignored=-; fi
+if [ -x {python} ] && [ -r {main} ]; then exec {python} -I -S -E {main} "$ignored" "$@"; fi
+while [ $# -gt 0 ]; do
+  case $1 in --) shift; break ;; --*=*) shift ;; --*) shift 2 ;; *) break ;; esac
+done
+exec "$@"
+"""
+
+
+def text() -> str:
+    """Return the launcher of this interpreter and this package."""
+    shell = next(" ".join(filter(None, shell)) for shell in SHELLS if os.access(shell[0], os.X_OK))
+    # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
+    python = os.path.realpath(sys.executable)
+    main = os.path.join(os.path.dirname(os.path.realpath(__file__)), "main.py")
+    return TEMPLATE.format(shell=shell, python=shlex.quote(python), main=shlex.quote(main))
+
+
+def write(path: str) -> None:
+    """Write the launcher to `path`, executable, at once and whole. Raises OSError."""
+    temporary = f"{path}.{os.getpid()}"
+    with open(temporary, "w", encoding="utf-8") as stream:
+        stream.write(text())
+        os.fchmod(stream.fileno(), 0o755)
+    os.replace(temporary, path)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python -m gastown_tracing.shims.launcher FILE")
+    write(sys.argv[1])
