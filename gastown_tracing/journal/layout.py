@@ -128,7 +128,7 @@ def default_root(env: "Mapping[str, str]", town_root: str) -> str:
 def _home(env: "Mapping[str, str]") -> str:
     home = env.get("HOME", "")
     if not home.startswith("/"):
-        import pwd  # noqa: PLC0415 - a process without HOME is rare; nobody else pays for this
+        import pwd  # a process without HOME is rare; nobody else pays for this
 
         try:
             home = pwd.getpwuid(posix.getuid()).pw_dir
@@ -315,9 +315,9 @@ def load_json(text: str) -> object:
     text = text.strip()
     try:
         try:
-            from _json import make_scanner  # noqa: PLC0415 - most shims load no JSON
+            from _json import make_scanner  # most shims load no JSON
         except ImportError:
-            from json import loads  # noqa: PLC0415 - only for interpreters without the C scanner
+            from json import loads  # only for interpreters without the C scanner
 
             return loads(text)
         value, end = make_scanner(_ScannerSettings)(text, 0)  # type: ignore[arg-type]

@@ -306,7 +306,7 @@ def _value(value: object, limit: int) -> str:
     if isinstance(value, int):
         return _integer(value)
     if isinstance(value, float):
-        return f'{{"doubleValue":{_double(value)}}}'
+        return _double(value)
     return _compound(value, limit)
 
 
@@ -318,22 +318,22 @@ def _integer(value: int) -> str:
 
 
 def _double(value: float) -> str:
-    if value != value:  # noqa: PLR0124 - NaN is the one number that differs from itself; math is a module more
-        return '"NaN"'
-    if value in (float("inf"), float("-inf")):
-        return '"Infinity"' if value > 0 else '"-Infinity"'
-    return float.__repr__(value)
+    number = float.__repr__(value)
+    if number[-1] in "fn":  # inf, nan: protobuf's JSON has strings for them, which strict receivers refuse
+        name = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[number]
+        return f'{{"stringValue":"{name}"}}'
+    return f'{{"doubleValue":{number}}}'
 
 
 def _compound(value: object, limit: int) -> str:
-    if value is None:
-        return "{}"  # an empty AnyValue, which only stands inside arrays and bodies
+    if value is None:  # only inside an array or as a body: strict receivers refuse a value that is empty
+        return '{"stringValue":""}'
     if isinstance(value, (list, tuple)):
         return f'{{"arrayValue":{{"values":[{",".join([_value(item, limit) for item in value])}]}}}}'
     if isinstance(value, dict):
         return f'{{"kvlistValue":{{"values":[{_attributes(value, limit)}]}}}}'
     if isinstance(value, (bytes, bytearray)):
-        from binascii import b2a_base64  # noqa: PLC0415 - hardly any attribute is bytes
+        from binascii import b2a_base64  # hardly any attribute is bytes
 
         return f'{{"bytesValue":"{b2a_base64(value, newline=False).decode()}"}}'
     return f'{{"stringValue":{_string(str(value), limit)}}}'
