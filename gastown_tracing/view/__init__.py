@@ -20,7 +20,7 @@ def show(
     logs: bool = False,
 ) -> str:
     """Return the waterfall of one trace as text of at most `width` cells a line, like siblings folded."""
-    from gastown_tracing.view import console, load, model, shape  # noqa: PLC0415 - see above
+    from gastown_tracing.view import console, load, model, shape
 
     trace = shape.apply(model.build(load.load(journal, trace_id), time.time_ns()))
     return console.render(trace, console.Options(width, ascii, colour, logs))
@@ -28,7 +28,7 @@ def show(
 
 def write_html(journal: Journal, trace_id: str, path: str) -> None:
     """Write the waterfall of one trace as one self-contained page to `path`. Raises OSError."""
-    from gastown_tracing.view import html, load, model, shape  # noqa: PLC0415 - see above
+    from gastown_tracing.view import html, load, model, shape
 
     trace = shape.apply(model.build(load.load(journal, trace_id), time.time_ns()))
     page = html.render(trace)

@@ -108,8 +108,8 @@ def errors(trace: Trace) -> None:
 def slowest(trace: Trace, number: int) -> None:
     """Keep the `number` spans with the most time of their own and the way to them, in place.
 
-    A span's own time is that in which none of its children runs. A root with children is not counted: all of a
-    session's idle time is its own.
+    A span's own time is that in which none of its children runs. A root with children is not counted: all of
+    a session's idle time is its own.
     """
     roots = {id(root) for root in trace.roots if root.children}
     ranked = [node for node in postorder(trace.roots) if id(node) not in roots]

@@ -60,7 +60,7 @@ def width(text: str) -> int:
     """Return how many terminal cells `text` (already cleaned) takes."""
     if text.isascii():
         return len(text)
-    from wcwidth import wcswidth  # noqa: PLC0415 - 25 ms that most screens do without
+    from wcwidth import wcswidth
 
     measured = wcswidth(text)
     return measured if measured >= 0 else len(text)

@@ -100,6 +100,15 @@ STYLES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How to print: cells a line, ASCII only, colour."""
+
+    width: int = 80
+    ascii: bool = False
+    colour: bool = False
+
+
 class Paint:
     """Styles text; does nothing where colour is off."""
 

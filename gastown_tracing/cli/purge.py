@@ -1,0 +1,73 @@
+"""`gt-trace purge`: remove what was recorded of a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import click
+
+from gastown_tracing.cli import reading
+
+if TYPE_CHECKING:
+    from gastown_tracing.journal.layout import Journal
+
+
+@click.command()
+@click.argument("what", metavar="RUN|SESSION|BEAD|latest")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--force", is_flag=True, help="Remove it even if its session is not known to have ended.")
+@reading.journal_option
+def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
+    """Remove a run from the journal: its spans, log records and everything else recorded of it.
+
+    \b
+    It is asked for first, unless --yes says so. A run whose session is not known to have ended is kept unless
+    --force says otherwise: its processes would write on. What was sent elsewhere already stays there.
+    Exit codes: 0 removed, 1 no such run, still alive, not removed, or no to the question; 2 wrong options.
+    """  # noqa: D301  # click's \b
+    from gastown_tracing.journal.reader import LookupFailed, list_runs, resolve
+
+    place = reading.open_journal(journal)
+    try:
+        trace_id = resolve(place, what)
+    except LookupFailed as error:
+        raise reading.Failure(str(error)) from error
+    run = next(run for run in list_runs(place) if run.trace_id == trace_id)
+    name = f"run {trace_id[:8]} ({run.info.get('session') or 'no session'})"
+    state = "ended" if run.closed else reading.looker()(run)
+    if state in ("live", "unknown") and not force:
+        hint = (
+            f"`gt-trace session stop {run.info.get('session') or trace_id[:8]}` ends it, --force removes it"
+        )
+        raise reading.Failure(f"{name} has not ended: {hint}")
+    if not yes and not click.confirm(f"Remove {name}?", err=True):
+        raise reading.Failure(f"{name} was kept")
+    size = sum(_remove(place, directory) for directory in run.directories)
+    click.echo(f"removed {name}: {size / 1e6:.1f} MB")
+
+
+def _remove(journal: Journal, directory: str) -> int:
+    """Remove one of a run's directories and return how many bytes it held. No symbolic link is followed."""
+    parent, root = os.path.dirname(directory), os.path.realpath(journal.root)
+    if os.path.realpath(parent) != os.path.join(root, os.path.relpath(parent, journal.root)):
+        raise reading.Failure(f"{directory} is not inside the journal: remove it by hand")
+    try:
+        if os.path.islink(directory):
+            os.unlink(directory)
+            return 0
+        size = _size(directory)
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise reading.Failure(f"cannot remove {directory}: {error.strerror}") from error
+    return size
+
+
+def _size(directory: str) -> int:
+    """Return the bytes of all files under a directory."""
+    return sum(
+        os.lstat(os.path.join(parent, name)).st_size
+        for parent, _, names in os.walk(directory)
+        for name in names
+    )

@@ -1,0 +1,163 @@
+"""What the commands that read a journal share: its options, how they print, how they fail."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from gastown_tracing import config
+
+if TYPE_CHECKING:
+    from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.view.choice import Choice
+    from gastown_tracing.view.load import Look
+    from gastown_tracing.view.theme import Style
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+#: What a shell sees of a program that died of SIGPIPE, and of one that Ctrl-C ended.
+PIPE_CLOSED, INTERRUPTED = 141, 130
+
+#: Cells of a line that goes to no terminal, where nothing says otherwise.
+DEFAULT_WIDTH = 80
+
+
+class Failure(click.ClickException):
+    """An error of one line, with what to do next; exit code 1."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.split()))
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        click.echo(f"gt-trace: {self.message}", file=file or sys.stderr)
+
+
+class WrongUse(Failure):
+    """Options that make no sense, alone or together; exit code 2."""
+
+    exit_code = 2
+
+
+journal_option = click.option(
+    "--journal", metavar="DIR", help="The journal; default: GT_OTEL_JOURNAL, else the town's own."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_CHOICE = (
+    click.option("--agent", default="", metavar="NAME", help="Of this agent, role or kind of agent."),
+    click.option("--rig", default="", metavar="NAME", help="Of this rig."),
+    click.option("--bead", default="", metavar="ID", help="Started for this bead, or primed on it."),
+    click.option(
+        "--since", default="", metavar="WHEN", help="Active since 90s, 30m, 2h, 7d ago or an ISO time."
+    ),
+)
+_LOOKS = (
+    click.option(
+        "--color",
+        type=click.Choice(["auto", "always", "never"]),
+        default="auto",
+        help="auto: on a terminal, unless NO_COLOR is set; FORCE_COLOR forces it.",
+    ),
+    click.option("--ascii", "plain", is_flag=True, help="ASCII only, as in a locale without UTF-8."),
+    click.option(
+        "--width", type=click.IntRange(min=20), metavar="N", help="Cells a line; default: the terminal's."
+    ),
+)
+
+
+def choice_options(command: _Command) -> _Command:
+    """Add --agent, --rig, --bead and --since."""
+    return _with(command, _CHOICE)
+
+
+def look_options(command: _Command) -> _Command:
+    """Add --color, --ascii and --width."""
+    return _with(command, _LOOKS)
+
+
+def _with(command: _Command, options: tuple[Callable[[_Command], _Command], ...]) -> _Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def open_journal(given: str | None) -> Journal:
+    """Return the journal to read: the one an option names, else the one in force."""
+    from gastown_tracing.journal.layout import Journal
+
+    journal = Journal(os.path.abspath(given)) if given else config.load(os.environ).journal
+    if not journal.exists():
+        raise Failure(f"no journal at {journal.root}: `gt-trace demo` makes one, --journal DIR names another")
+    return journal
+
+
+def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
+    """Return what the choice options ask for. Fails, as a wrong use, on a time that is none."""
+    from gastown_tracing.view.choice import Choice, parse_since
+
+    try:
+        return Choice(agent, rig, bead, parse_since(since) if since else None)
+    except ValueError as error:
+        raise WrongUse(str(error)) from error
+
+
+def looker() -> Look:
+    """Return a function that says whether an open run lives; each tmux server is asked once."""
+    from gastown_tracing.sessions.liveness import Inspector
+
+    inspector = Inspector(os.environ)
+    return lambda run: inspector.look(run.info, run.pane).state if run.info else "unknown"
+
+
+def style(color: str, plain: bool, width: int | None, elsewhere: int = DEFAULT_WIDTH) -> Style:
+    """Return how to print; `elsewhere` is the width where standard output is no terminal."""
+    from gastown_tracing.view.theme import Style
+
+    terminal = sys.stdout.isatty()
+    if width is None:
+        columns = shutil.get_terminal_size((elsewhere, 24)).columns
+        width = max(columns, 20)
+    return Style(width, plain or not _utf8(), color == "always" or (color == "auto" and _colourful(terminal)))
+
+
+def _colourful(terminal: bool) -> bool:
+    """Say whether to colour: NO_COLOR, then FORCE_COLOR, then the terminal."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return terminal and os.environ.get("TERM") != "dumb"
+
+
+def _utf8() -> bool:
+    """Say whether the locale is one of UTF-8; where no locale is set at all, Python's own guess counts."""
+    ctype, lang = os.environ.get("LC_CTYPE", ""), os.environ.get("LANG", "")
+    if ctype == "C.UTF-8" and lang:  # the interpreter's own doing in a C locale (PEP 538)
+        ctype = ""
+    name = os.environ.get("LC_ALL") or ctype or lang
+    encoding = (sys.stdout.encoding or "").lower().replace("-", "")
+    return encoding == "utf8" and (not name or "utf" in name.lower())
+
+
+def say(text: str) -> None:
+    """Print text as it is. A reader that went away ends the program quietly, with exit code 141."""
+    try:
+        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        leave(PIPE_CLOSED)
+    except OSError as error:
+        leave(1, f"gt-trace: cannot write: {error.strerror}")
+
+
+def leave(code: int, message: str = "") -> NoReturn:
+    """End the program at once: what is still buffered for a closed pipe must not fail again at exit."""
+    if message:
+        print(message, file=sys.stderr)  # noqa: T201 - click's own echo may fail as standard output did
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    raise SystemExit(code)

@@ -1,0 +1,74 @@
+"""`gt-trace stats`: what takes the time, and what fails."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from gastown_tracing.cli import reading
+
+if TYPE_CHECKING:
+    from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.journal.parse import ReadSpan
+    from gastown_tracing.view.choice import Choice
+
+
+@click.command()
+@click.argument("what", nargs=-1, metavar="[RUN|SESSION|BEAD|latest]...")
+@reading.choice_options
+@click.option("--loose", is_flag=True, help="Commands outside any session too.")
+@reading.json_option
+@reading.look_options
+@reading.journal_option
+def command(
+    *,
+    what: tuple[str, ...],
+    agent: str,
+    rig: str,
+    bead: str,
+    since: str,
+    loose: bool,
+    as_json: bool,
+    color: str,
+    plain: bool,
+    width: int | None,
+    journal: str | None,
+) -> None:
+    """Count calls, errors and durations per operation, over the runs named, else over all that are chosen.
+
+    \b An operation is a span's name, for bd.call with the subcommand. P50, P95 and P99 are exact, by nearest
+    rank: the least duration that so many percent of the calls do not exceed. What is in progress is not
+    counted. Exit codes: 0 counted, 1 no such run or journal, 2 wrong options; 141 the pipe was closed.
+    """  # noqa: D301  # click's \b
+    from gastown_tracing.view import stats
+
+    chosen = reading.choice(agent, rig, bead, since)
+    place = reading.open_journal(journal)
+    found = stats.operations(_spans(place, what, chosen, loose))
+    if as_json:
+        reading.say(json.dumps([one.data() for one in found]) + "\n")
+        return
+    if not found:
+        click.echo("gt-trace: nothing has been recorded that this choice means", err=True)
+        return
+    style = reading.style(color, plain, width, elsewhere=1_000)
+    reading.say(stats.render(found, style))
+
+
+def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool) -> Iterator[ReadSpan]:
+    """Yield the ended spans that are meant."""
+    from gastown_tracing.journal.reader import LookupFailed, read_loose, read_run, resolve
+
+    try:
+        named = dict.fromkeys(resolve(journal, text) for text in what)
+    except LookupFailed as error:
+        raise reading.Failure(str(error)) from error
+    runs = [run.trace_id for run in chosen.runs(journal)]
+    for trace_id in [one for one in runs if one in named] if what else runs:
+        yield from read_run(journal, trace_id).spans
+    if loose:
+        since = chosen.since_ns or 0
+        yield from (span for span in read_loose(journal, chosen.since_ns).spans if span.end_ns >= since)

@@ -1,0 +1,70 @@
+"""Which runs a command is about: by agent, rig, bead and time."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from gastown_tracing.journal.layout import Journal, read_text
+from gastown_tracing.journal.reader import Run, list_runs
+from gastown_tracing.view import titles
+from propagation.work import parse_line
+
+_AGO = re.compile(r"(\d{1,9})\s*(s|m|min|h|d|w)")
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
+
+#: What --agent is compared with, in run.json.
+_AGENT = ("agent_name", "role", "gt_role", "agent_type", "session")
+
+
+def parse_since(text: str, now_ns: int | None = None) -> int:
+    """Return the moment `text` means, in nanoseconds of the epoch: `30m`, `2h`, `7d` ago, or an ISO time.
+
+    An ISO time without an offset is local. Raises ValueError, with one line for the user.
+    """
+    now_ns = time.time_ns() if now_ns is None else now_ns
+    if (ago := _AGO.fullmatch(text.strip())) is not None:
+        return now_ns - int(ago[1]) * _SECONDS[ago[2]] * 10**9
+    try:
+        return int(datetime.fromisoformat(text.strip()).astimezone().timestamp() * 1e9)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError(f"--since {text!r} is no time: write 30m, 2h, 7d or 2026-11-20T14:00") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a user asked for; empty means any. `since_ns` keeps runs that were active after it."""
+
+    agent: str = ""
+    rig: str = ""
+    bead: str = ""
+    since_ns: int | None = None
+
+    def runs(self, journal: Journal) -> list[Run]:
+        """Return the runs of the journal that are meant, newest first."""
+        found = list_runs(journal, self.since_ns)
+        return [run for run in reversed(found) if self._means(run)]
+
+    def _means(self, run: Run) -> bool:
+        info = run.info
+        if self.agent and self.agent not in (titles.text(info.get(name)) for name in _AGENT):
+            return False
+        if self.rig and titles.text(info.get("rig")) != self.rig:
+            return False
+        return not self.bead or self.bead in beads(run)
+
+
+def beads(run: Run) -> list[str]:
+    """Return the beads of a run: the one it was started for, then those it was primed on, in order."""
+    found = dict.fromkeys([titles.text(run.info.get("issue_id")), *_primed(run)])
+    return [bead for bead in found if bead]
+
+
+def _primed(run: Run) -> Iterator[str]:
+    for directory in run.directories:
+        for line in (read_text(f"{directory}/work.jsonl") or "").splitlines():
+            if (entry := parse_line(line)) is not None:
+                yield entry[1].bead

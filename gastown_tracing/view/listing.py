@@ -1,0 +1,190 @@
+"""What `gt-trace ls` shows of a session, and of a command outside any."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.reader import Run, read_loose
+from gastown_tracing.view import text, titles
+from gastown_tracing.view.choice import beads
+from gastown_tracing.view.table import Cell, Column, table
+from gastown_tracing.view.theme import Style
+
+if TYPE_CHECKING:
+    from gastown_tracing.view.load import Look
+
+#: How our own lines spell a span and a failed one; quotes inside content are escaped, so neither is ever
+#: content.
+_SPAN, _FAILED = b'"startTimeUnixNano"', b'"status":{"code":2'
+
+_STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One session, or one command outside any (then `session` is the command). Times are nanoseconds.
+
+    `state` is `live`, `ended`, `dead` (not closed yet) or `unknown`; `reason` why it ended.
+    """
+
+    run_id: str
+    state: str
+    reason: str
+    session: str
+    role: str
+    rig: str
+    agent: str
+    bead: str
+    start_ns: int
+    duration_ns: int
+    spans: int
+    errors: int
+
+    def data(self) -> dict[str, object]:
+        """Return the row for JSON, with its start as an ISO time too."""
+        started = datetime.fromtimestamp(self.start_ns / 1e9).astimezone()
+        return {**asdict(self), "start": started.isoformat(timespec="milliseconds")}
+
+
+def row(run: Run, look: Look) -> Row:
+    """Return what is known of a session without parsing what it did."""
+
+    def info(name: str) -> str:
+        return titles.text(run.info.get(name))
+
+    state = "ended" if run.closed else look(run)
+    until = run.end_ns or (run.last_activity_ns if state == "dead" else time.time_ns())
+    spans, errors = _counted(run)
+    return Row(
+        run.trace_id,
+        state,
+        titles.text(run.root.attributes.get("reason")) if run.root else "",
+        info("session") or info("agent_name"),
+        info("role"),
+        info("rig"),
+        info("agent_name"),
+        " ".join(beads(run)[-1:]),
+        run.start_ns,
+        max(until - run.start_ns, 0),
+        spans,
+        errors,
+    )
+
+
+def _counted(run: Run) -> tuple[int, int]:
+    """Return how many spans a run has written and how many of them failed, by counting bytes."""
+    spans = errors = 0
+    for directory in run.directories:
+        for name in ("traces.jsonl", "close.json"):
+            try:
+                with open(f"{directory}/{name}", "rb") as file:
+                    data = file.read()
+            except OSError:
+                continue
+            spans += data.count(_SPAN)
+            errors += data.count(_FAILED)
+    return spans, errors
+
+
+def loose(journal: Journal, since_ns: int | None) -> list[Row]:
+    """Return the traces outside any session, newest first: each by its first command."""
+    data = read_loose(journal, since_ns)
+    traces: dict[str, list[tuple[bool, int, int, str, bool]]] = {}
+    now = time.time_ns()
+    for spans, live in ((data.spans, False), (data.in_progress, True)):
+        for span in spans:
+            title = " ".join(filter(None, titles.title(span.name, span.attributes)))
+            end = now if live else span.end_ns
+            entry = (bool(span.parent_id), span.start_ns, end, title, span.status_code == 2)
+            traces.setdefault(span.trace_id, []).append(entry)
+    rows = [_loose_row(trace_id, entries, now) for trace_id, entries in traces.items()]
+    rows = [found for found in rows if since_ns is None or found.start_ns + found.duration_ns >= since_ns]
+    return sorted(rows, key=lambda found: (-found.start_ns, found.run_id))
+
+
+def _loose_row(trace_id: str, entries: list[tuple[bool, int, int, str, bool]], now: int) -> Row:
+    """Return a trace by its first command; an entry is (has a parent, start, end, title, failed)."""
+    first = min(entries)
+    start = min(entry[1] for entry in entries)
+    end = max(entry[2] for entry in entries)
+    errors = sum(entry[4] for entry in entries)
+    state = "live" if end == now else "ended"
+    return Row(
+        trace_id, state, "", first[3], "", "", "", "", start, max(end - start, 0), len(entries), errors
+    )
+
+
+_SESSIONS = (
+    Column("STATE", 0, 10),
+    Column("SESSION", 0, 34),
+    Column("ROLE", 6, 12),
+    Column("RIG", 5, 20),
+    Column("AGENT", 7, 20),
+    Column("BEAD", 3, 20),
+    Column("STARTED", 0, 19),
+    Column("TOOK", 0, 10, right=True),
+    Column("SPANS", 4, 8, right=True),
+    Column("ERRORS", 2, 8, right=True),
+    Column("RUN", 0, 8),
+    Column("REASON", 8, 40),
+)
+
+
+def sessions(rows: Sequence[Row], style: Style) -> str:
+    """Return sessions as a table of at most `style.width` cells a line."""
+    return table(_SESSIONS, [_cells(found) for found in rows], style)
+
+
+def _cells(found: Row) -> list[Cell]:
+    return [
+        (found.state, _STYLES.get(found.state, "dim")),
+        (found.session, "bold"),
+        (found.role, ""),
+        (found.rig, ""),
+        (found.agent, ""),
+        (found.bead, "bead"),
+        (_started(found.start_ns), ""),
+        (text.duration(found.duration_ns), ""),
+        (str(found.spans), "dim"),
+        (str(found.errors), "error" if found.errors else "dim"),
+        (found.run_id[:8], "dim"),
+        (found.reason, "dim"),
+    ]
+
+
+_COMMANDS = (
+    Column("OUTSIDE ANY SESSION", 0, 60),
+    Column("STARTED", 0, 19),
+    Column("TOOK", 0, 10, right=True),
+    Column("SPANS", 3, 8, right=True),
+    Column("ERRORS", 2, 8, right=True),
+    Column("TRACE", 0, 8),
+)
+
+
+def commands(rows: Sequence[Row], style: Style) -> str:
+    """Return commands outside any session as a table of at most `style.width` cells a line."""
+    cells = [
+        [
+            (found.session, "live" if found.state == "live" else ""),
+            (_started(found.start_ns), ""),
+            (text.duration(found.duration_ns), ""),
+            (str(found.spans), "dim"),
+            (str(found.errors), "error" if found.errors else "dim"),
+            (found.run_id[:8], "dim"),
+        ]
+        for found in rows
+    ]
+    return table(_COMMANDS, cells, style)
+
+
+def _started(start_ns: int) -> str:
+    """Return a local time, its date only where it is not today."""
+    started = datetime.fromtimestamp(start_ns / 1e9)
+    today = started.date() == datetime.now().date()
+    return f"{started:%H:%M:%S}" if today else f"{started:%Y-%m-%d %H:%M}"
