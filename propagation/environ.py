@@ -86,7 +86,7 @@ def _read_span(carrier: Carrier, traceparent: str, tracestate: str) -> None:
     span.tracestate = parse_tracestate(tracestate)
     carrier.tracestate_text = ",".join([f"{key}={value}" for key, value in span.tracestate])
     if tracestate and not span.tracestate:
-        carrier.notes.append("TRACESTATE ignored: no valid member")
+        carrier.notes.append("TRACESTATE ignored: empty or not valid")
 
 
 def child_env(

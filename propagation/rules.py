@@ -129,7 +129,7 @@ def _ask(registry: "Registry", env: "Mapping[str, str]") -> str | None:
     run_id = None
     pane, session, town_root = env.get("TMUX_PANE"), env.get("GT_SESSION"), env.get("GT_ROOT")
     if pane:
-        from propagation.tmux import parse_tmux_variable  # noqa: PLC0415 # few processes get here
+        from propagation.tmux import parse_tmux_variable  # few processes get here
 
         server = parse_tmux_variable(env.get("TMUX"))
         run_id = parse_run_id(registry.run_for_pane(server[0], server[1], pane)) if server else None

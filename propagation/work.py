@@ -68,15 +68,16 @@ class _Scanning:
     strict = True
     object_hook = object_pairs_hook = None
     parse_float = float
-    parse_int = parse_constant = str
+    parse_int = int
+    parse_constant = str
 
 
 def _load(text: str) -> object:
     """Return the JSON value that `text` is, None when more follows. Raises one of `_NOT_JSON`."""
     try:
-        from _json import make_scanner  # noqa: PLC0415 # most processes have no work.jsonl
+        from _json import make_scanner  # most processes have no work.jsonl
     except ImportError:  # an interpreter without C accelerators
-        import json  # noqa: PLC0415
+        import json
 
         return json.loads(text)  # type: ignore[no-any-return,unused-ignore]
     found, end = make_scanner(_Scanning)(text, 0)  # type: ignore[arg-type] # any such object will do
@@ -105,9 +106,9 @@ def format_line(time_ns: int, work: WorkContext, source: str) -> str:
     Raises `PropagationError` for a time that is negative or beyond 64 bits, and for what is not text.
     """
     try:
-        from _json import encode_basestring_ascii as quote  # noqa: PLC0415 # only prime writes such lines
+        from _json import encode_basestring_ascii as quote  # only prime writes such lines
     except ImportError:
-        from json.encoder import encode_basestring_ascii as quote  # noqa: PLC0415
+        from json.encoder import encode_basestring_ascii as quote
 
     if not isinstance(time_ns, int) or not 0 <= time_ns < 2**63:
         raise PropagationError(f"not a time in nanoseconds: {time_ns!r}")
