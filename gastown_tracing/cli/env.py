@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing import config
+from gastown_tracing.cli.reading import Failure, WrongUse, journal_option
 from gastown_tracing.journal.layout import Journal, create, write_atomic
 from gastown_tracing.sessions import settings
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--journal", metavar="DIR", help="The journal; default: GT_OTEL_JOURNAL, else the town's own.")
+@journal_option
 @click.option("--traces-url", metavar="URL", help="Where traces go by OTLP/HTTP; `none`: nowhere.")
 @click.option("--metrics-url", metavar="URL", help="The same for metrics.")
 @click.option("--logs-url", metavar="URL", help="The same for logs.")
@@ -45,17 +46,19 @@ def command(
     env = dict(os.environ)
     where = os.path.abspath(journal) if journal else config.load(env).journal.root
     urls = dict(zip(config.URLS, (traces_url, metrics_url, logs_url), strict=True))
-    given = {**settings.copied(env), **{name: url for name, url in urls.items() if url}}
+    given = {**settings.copied(env), **{name: _url(url) for name, url in urls.items() if url}}
     try:
         made = _prepare(where, given, switch_on)
     except OSError as error:
-        click.echo(
-            f"gt-trace env: {error.filename or where}: {error.strerror}; --journal DIR takes another",
-            err=True,
-        )
-        raise click.exceptions.Exit(1) from error
+        raise Failure(f"{error.filename or where}: {error.strerror}; --journal DIR takes another") from error
     _warn(made, env)
     click.echo(assignment(config.JOURNAL, made.root, shell or _shell(env)))
+
+
+def _url(text: str) -> str:
+    if text.startswith(("http://", "https://")) or text == config.NO_ENDPOINT:
+        return text
+    raise WrongUse(f"not a URL: {text}; it begins with http:// or https://, or is `none`")
 
 
 def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
@@ -73,11 +76,9 @@ def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
 
 def _warn(journal: Journal, env: Mapping[str, str]) -> None:
     if not journal.is_on():
-        click.echo(
-            f"gt-trace env: {journal.root} is switched off: `gt-trace env --on` switches it on", err=True
-        )
+        click.echo(f"gt-trace: {journal.root} is switched off: `gt-trace env --on` switches it on", err=True)
     if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        click.echo("gt-trace env: OTEL_SDK_DISABLED=true keeps telemetry off: unset it", err=True)
+        click.echo("gt-trace: OTEL_SDK_DISABLED=true keeps telemetry off: unset it", err=True)
 
 
 def _shell(env: Mapping[str, str]) -> str:

@@ -11,31 +11,53 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing import config
+from gastown_tracing.cli.reading import Failure, WrongUse, journal_option, json_option, open_journal
 from gastown_tracing.sessions import roles, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gastown_tracing.journal.layout import Journal
     from gastown_tracing.sessions.reaping import Found
     from gastown_tracing.sessions.start import Started
 
 #: Agents that say by their command who they are; others are named with --agent.
 KNOWN_AGENTS = ("claude", "codex", "opencode", "gemini", "amp", "cursor-agent")
 
-FAILED, EXISTS, NO_TMUX, NOT_FOUND, UNKNOWN = 1, 3, 4, 5, 6
+
+class NameTaken(Failure):
+    """A session of this name exists."""
+
+    exit_code = 3
 
 
-def failure(message: str, exit_code: int = FAILED) -> click.exceptions.Exit:
-    """Say in one line on stderr what is wrong and what to do next; return what ends the command."""
-    click.echo(f"gt-trace session: {message}", err=True)
-    return click.exceptions.Exit(exit_code)
+class NoTmux(Failure):
+    """tmux is missing."""
+
+    exit_code = 4
 
 
-journal_option = click.option(
-    "--journal", metavar="DIR", help="The journal; default: GT_OTEL_JOURNAL, else the town's own."
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+class NoSuchSession(Failure):
+    """No session is meant by what was given."""
+
+    exit_code = 5
+
+
+class NobodyKnows(Failure):
+    """Nobody can say whether the session lives."""
+
+    exit_code = 6
+
+
+class NotExecutable(Failure):
+    """The command cannot be run."""
+
+    exit_code = 126
+
+
+class CommandNotFound(Failure):
+    """There is no such command."""
+
+    exit_code = 127
 
 
 def environment(journal: str | None) -> dict[str, str]:
@@ -92,12 +114,12 @@ def start(
     words: tuple[str, ...],
 ) -> None:
     """Start COMMAND as an agent's session: a run of its own, in a tmux pane of its own."""
-    from gastown_tracing.sessions import start as starting  # noqa: PLC0415  # git, tmux and the journal
+    from gastown_tracing.sessions import start as starting  # git, tmux and the journal
 
     try:
         agent = roles.parse(role, name, rig)
     except roles.RoleError as error:
-        raise failure(str(error), 2) from error
+        raise WrongUse(str(error)) from error
     request = starting.Request(
         agent=agent,
         command=words,
@@ -111,19 +133,20 @@ def start(
     telemetry = config.load(env, request.work_dir)
     if not telemetry.on:
         hint = 'eval "$(gt-trace env)" switches it on'
-        click.echo(f"gt-trace session: no trace: telemetry is off ({telemetry.why}); {hint}", err=True)
+        click.echo(f"gt-trace: no trace: telemetry is off ({telemetry.why}); {hint}", err=True)
     try:
         if here:
             starting.here(request, telemetry, {**os.environb, **_encoded(env)})
+        server = _socket(socket, label)
         _runnable(words[0], request.work_dir)
-        started = starting.in_tmux(request, telemetry, _socket(socket, label), env)
+        started = starting.in_tmux(request, telemetry, server, env)
     except terminal.SessionExists as error:
         hint = (
             f"--session NAME takes another name, `gt-trace session stop {request.session_name}` ends that one"
         )
-        raise failure(f"{error}; {hint}", EXISTS) from error
+        raise NameTaken(f"{error}; {hint}") from error
     except terminal.TmuxError as error:
-        raise failure(f"tmux: {error}") from error
+        raise Failure(f"tmux: {error}") from error
     except OSError as error:
         raise _failed(words[0], error) from error
     _say_started(started, journal, as_json)
@@ -131,13 +154,13 @@ def start(
 
 def _directory(path: str) -> str:
     if not os.path.isdir(path):
-        raise failure(f"no such directory: {path}", 2)
+        raise WrongUse(f"no such directory: {path}")
     return os.path.abspath(path)
 
 
 def _session_name(name: str) -> str:
     if any(sign in name for sign in ".:") or not name.isprintable():
-        raise failure(f"tmux cannot name a session {name!r}: neither `.` nor `:`", 2)
+        raise WrongUse(f"tmux cannot name a session {name!r}: neither `.` nor `:`")
     return name
 
 
@@ -149,7 +172,7 @@ def _agent_of(word: str) -> str:
 def _pairs(given: Sequence[str]) -> dict[str, str]:
     pairs = dict(text.split("=", 1) for text in given if "=" in text)
     if len(pairs) < len(given):
-        raise failure("--env takes NAME=VALUE, each name once", 2)
+        raise WrongUse("--env takes NAME=VALUE, each name once")
     return pairs
 
 
@@ -159,15 +182,15 @@ def _encoded(env: dict[str, str]) -> dict[bytes, bytes]:
 
 def _socket(socket: str, label: str) -> str:
     if shutil.which("tmux") is None:
-        raise failure("tmux is not installed; --here runs the command in the foreground", NO_TMUX)
+        raise NoTmux("tmux is not installed; --here runs the command in the foreground")
     if socket and label:
-        raise failure("--socket or -L, not both", 2)
+        raise WrongUse("--socket or -L, not both")
     return os.path.abspath(socket) if socket else label
 
 
 def _runnable(word: str, work_dir: str) -> None:
     """Refuse a command that tmux could not run: it would say nothing, and the session would be gone."""
-    from gastown_tracing.shims import child  # noqa: PLC0415  # only here
+    from gastown_tracing.shims import child  # only here
 
     name = os.fsencode(word)
     name = os.path.join(os.fsencode(work_dir), name) if b"/" in name else name
@@ -177,12 +200,12 @@ def _runnable(word: str, work_dir: str) -> None:
         raise _failed(word, error) from error
 
 
-def _failed(word: str, error: OSError) -> click.exceptions.Exit:
+def _failed(word: str, error: OSError) -> Failure:
     if isinstance(error, (FileNotFoundError, NotADirectoryError)) and not error.filename2:
-        return failure(f"{word}: command not found", 127)
+        return CommandNotFound(f"{word}: command not found")
     if isinstance(error, PermissionError) and not error.filename:
-        return failure(f"{word}: {os.strerror(error.errno or 0)}", 126)
-    return failure(f"{error.filename or word}: {error.strerror}")
+        return NotExecutable(f"{word}: {os.strerror(error.errno or 0)}")
+    return Failure(f"{error.filename or word}: {error.strerror}")
 
 
 def _say_started(started: Started, journal: str | None, as_json: bool) -> None:
@@ -205,13 +228,6 @@ def _say_started(started: Started, journal: str | None, as_json: bool) -> None:
         click.echo(f"  end it     gt-trace session stop {name}{here}")
 
 
-def _journal(env: dict[str, str]) -> Journal:
-    telemetry = config.load(env)
-    if not telemetry.journal.exists():
-        raise failure(f"no journal at {telemetry.journal.root}: `gt-trace env` makes one", NOT_FOUND)
-    return telemetry.journal
-
-
 @command.command()
 @click.argument("session")
 @click.option("--reason", default="stopped", show_default=True, help="Why, for the record.")
@@ -219,22 +235,22 @@ def _journal(env: dict[str, str]) -> Journal:
 @json_option
 def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
     """End a session, given by its name or run, and close its trace."""
-    from gastown_tracing.journal.reader import LookupFailed  # noqa: PLC0415  # only here
-    from gastown_tracing.sessions import stopping  # noqa: PLC0415  # only here
+    from gastown_tracing.journal.reader import LookupFailed  # only here
+    from gastown_tracing.sessions import stopping  # only here
 
     env = environment(journal)
-    where = _journal(env)
+    where = open_journal(journal)
     try:
         run = stopping.find(where, session)
         stopped = stopping.stop(where, run, reason, env)
     except LookupFailed as error:
-        raise failure(str(error), NOT_FOUND) from error
+        raise NoSuchSession(str(error)) from error
     except stopping.NotStoppable as error:
-        raise failure(f"{session} stays: {error}", UNKNOWN) from error
+        raise NobodyKnows(f"{session} stays: {error}") from error
     except terminal.TmuxError as error:
-        raise failure(f"tmux: {error}") from error
+        raise Failure(f"tmux: {error}") from error
     except OSError as error:
-        raise failure(f"{error.filename or session}: {error.strerror}") from error
+        raise Failure(f"{error.filename or session}: {error.strerror}") from error
     name = run.info.get("session") or run.trace_id
     if as_json:
         click.echo(json.dumps({"session": name, "run_id": run.trace_id, "stopped": stopped}))
@@ -248,15 +264,15 @@ def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
 @json_option
 def list_sessions(everything: bool, journal: str | None, as_json: bool) -> None:
     """List the sessions that live, after closing those that ended unseen."""
-    from gastown_tracing.sessions import table  # noqa: PLC0415  # only here
-    from gastown_tracing.sessions.reaping import reap  # noqa: PLC0415  # only here
+    from gastown_tracing.sessions import table  # only here
+    from gastown_tracing.sessions.reaping import reap  # only here
 
     env = environment(journal)
-    where = _journal(env)
+    where = open_journal(journal)
     try:
         found = reap(where, env)
     except OSError as error:
-        raise failure(f"{error.filename or where.root}: {error.strerror}") from error
+        raise Failure(f"{error.filename or where.root}: {error.strerror}") from error
     rows = table.rows(where, found, everything)
     if as_json:
         click.echo(json.dumps({"sessions": rows}, indent=1))
@@ -266,7 +282,7 @@ def list_sessions(everything: bool, journal: str | None, as_json: bool) -> None:
 
 
 def _say_reaped(found: Sequence[Found]) -> None:
-    from gastown_tracing.view.text import clean  # noqa: PLC0415  # only here
+    from gastown_tracing.view.text import clean  # only here
 
     for item in found:
         if item.reaped:

@@ -49,11 +49,15 @@ def stop(journal: Journal, run: Run, reason: str, env: Mapping[str, str]) -> boo
         return False
     if liveness.state == "unknown" or not run.pane:
         raise NotStoppable(liveness.evidence)
-    # Whoever ends the session that it runs in is hung up on before the run is closed.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    begin = time.time_ns()
+    begin, killer = time.time_ns(), origin(env, journal)
     if run.pane.get("server_pid"):
+        # Whoever ends the session that it runs in is hung up on before the run is closed.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         terminal.kill(run.pane, env)
-    else:
-        os.kill(int(run.pane["pid"]), signal.SIGTERM)
-    return close(journal, run.trace_id, reason=reason, stop_ns=begin, killer=origin(env, journal))
+        return close(journal, run.trace_id, reason=reason, stop_ns=begin, killer=killer)
+    # A session in the foreground closes its own run when it ends: whoever stops it has to be first.
+    process = int(run.pane["pid"])
+    os.kill(process, 0)
+    closed = close(journal, run.trace_id, reason=reason, stop_ns=begin, killer=killer)
+    os.kill(process, signal.SIGTERM)
+    return closed
