@@ -1,0 +1,340 @@
+"""What traces while telemetry is on: the SDK, the run in force, and OpenTelemetry's Context ↔ propagation.
+
+Only `init()` and the testing kit load this module, because it loads the SDK.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from opentelemetry import baggage as otel_baggage
+from opentelemetry.context import Context, attach, create_key, detach, get_current, set_value
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    TraceState,
+    get_current_span,
+    set_span_in_context,
+)
+
+from gastown_tracing._version import VERSION
+from gastown_tracing.identity import identity, session_attributes
+from gastown_tracing.journal.layout import PaneRegistry, read_text
+from gastown_tracing.journal.writer import append
+from gastown_tracing.operation import clean
+from gastown_tracing.tracer import sdk_tracer
+from propagation import environ, work
+from propagation.rules import resolve
+from propagation.run import parse_run_id, root_span_id, to_uuid
+from propagation.traceparent import RANDOM, SAMPLED
+from propagation.traceparent import SpanContext as CarriedSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from contextvars import Token
+
+    from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
+    from opentelemetry.util.types import AttributeValue
+
+    from gastown_tracing.config import Telemetry
+
+#: The instrumentation scope of our own spans.
+SCOPE = ("gastown_tracing", VERSION)
+
+#: Lines that `Provider.errors` keeps.
+ERRORS_KEPT = 100
+
+_RUN = create_key("gastown_tracing.run")
+
+
+class Run:
+    """The run that spans begin in, or the place outside any: what they carry and where they hang.
+
+    `run_id` is "" outside a run. `parent` is what a span without a current one hangs on, None for nothing,
+    and `links` is what such a span is linked to. `flags` and `tracestate` go on to children, None for the
+    span's own. `variables` returns what changes in a child's environment because the session is not the
+    process's own; None removes one. `directory` is the run's in the journal, "" for none.
+    """
+
+    __slots__ = (
+        "_attributes",
+        "_common",
+        "_mark",
+        "_noted",
+        "directory",
+        "flags",
+        "links",
+        "parent",
+        "run_id",
+        "trace_id",
+        "tracestate",
+        "variables",
+        "work",
+    )
+
+    def __init__(
+        self,
+        run_id: str,
+        attributes: Mapping[str, str],
+        *,
+        trace_id: str = "",
+        parent: Span | None = None,
+        links: Sequence[Link] = (),
+        flags: int | None = None,
+        tracestate: tuple[tuple[str, str], ...] = (),
+        variables: Callable[[Mapping[str, str]], Mapping[str, str | None]] | None = None,
+        directory: str = "",
+        given: work.WorkContext | None = None,
+    ) -> None:
+        self.run_id = run_id
+        self.trace_id = trace_id or run_id
+        self.parent = parent
+        self.links = tuple(links)
+        self.flags = flags
+        self.tracestate = tracestate
+        self.variables = variables
+        self.directory = directory
+        own = {"run.id": run_id} if run_id else {}
+        self._attributes = own | {name: clean(value) for name, value in attributes.items()}
+        self._noted = f"{directory}/work.jsonl" if directory else ""
+        self._mark: object = None
+        self._take(given or work.WorkContext())
+
+    def common(self) -> dict[str, str]:
+        """Return what every span carries: run.id, the identity, the work in force. Not to be modified.
+
+        work.jsonl is looked at each time and read when it has changed: one stat(2), and none outside a run.
+        """
+        if self._noted:
+            self._look()
+        return self._common
+
+    def set_work(self, found: work.WorkContext, time_ns: int) -> None:
+        """Make `found` the work in force from now on, with a journal for the whole run. Raises OSError."""
+        self._take(found)
+        if self.directory:
+            append(self.directory, "work", work.format_line(time_ns, found, "prime").encode())
+
+    def _take(self, found: work.WorkContext) -> None:
+        self.work = found
+        self._common = {**self._attributes, **found.attributes()}
+
+    def _look(self) -> None:
+        try:
+            seen = os.stat(self._noted)
+        except OSError:
+            return
+        mark = (seen.st_mtime_ns, seen.st_size)
+        if mark != self._mark:
+            self._mark = mark
+            found = work.in_force(read_text(self._noted) or "", time.time_ns())
+            if found is not None:
+                self._take(found)
+
+
+class ProcessEnv:
+    """What `set_process_env()` changed in `os.environ`, and what was there before."""
+
+    def __init__(self) -> None:
+        self._before: dict[str, tuple[str, str | None]] = {}
+
+    def update(self, wanted: Mapping[str, str]) -> None:
+        """Set the variables that differ from the environment's."""
+        for name, value in wanted.items():
+            now = os.environ.get(name)
+            if now != value:
+                first = self._before.get(name, ("", now))[1]
+                self._before[name] = (value, first)
+                os.environ[name] = value
+
+    def undo(self) -> None:
+        """Put back what was there; a variable that somebody else has set since is theirs and stays."""
+        for name, (ours, before) in self._before.items():
+            if os.environ.get(name) == ours:
+                if before is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = before
+        self._before.clear()
+
+
+class Runtime:
+    """Telemetry that is on: begins spans in the right place and hands their context to children."""
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        run: Run,
+        errors: list[str],
+        *,
+        now: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.perf_counter_ns,
+    ) -> None:
+        self.settings = telemetry.config
+        self.telemetry = telemetry
+        self.run = run
+        self.now = now
+        self.monotonic = monotonic
+        self.process_env = ProcessEnv()
+        self.errors = errors
+        self.attach = attach
+        self.detach = detach
+        self.get_current = get_current
+        self.kinds = {kind.name.lower(): kind for kind in SpanKind}
+
+    def use(self, provider: TracerProvider, processor: SpanProcessor) -> None:
+        """Begin spans with this provider; `processor` takes what has ended, a run's root among it."""
+        self.provider = provider
+        self.processor = processor
+        self.tracer = sdk_tracer(provider, *SCOPE)
+
+    def note(self, text: str) -> None:
+        """Keep a line that says what went wrong; GT_OTEL_DEBUG shows it on stderr as well. Never raises."""
+        line = " ".join(text.split())
+        self.errors.append(line)
+        del self.errors[:-ERRORS_KEPT]
+        if self.settings.flag("GT_OTEL_DEBUG") and sys.stderr is not None:
+            try:
+                sys.stderr.write(f"gastown-tracing: {line}\n")
+            except (OSError, ValueError):
+                return  # nobody listens
+
+    def current_run(self) -> Run:
+        """Return the run that a span begun here belongs to."""
+        found = get_current().get(_RUN)
+        return found if isinstance(found, Run) else self.run
+
+    def begin(
+        self,
+        name: str,
+        kind: str,
+        attributes: Mapping[str, AttributeValue],
+        links: Sequence[Link],
+        start_ns: int,
+    ) -> Span:
+        """Begin a span of ours where it belongs. `kind` is a SpanKind's name in lower case."""
+        context, links, common = self.placed(get_current(), links)
+        return self.tracer.start_span(
+            name, context, self.kinds[kind], {**common, **attributes}, links, start_ns
+        )
+
+    def placed(
+        self, context: Context, links: Sequence[Link]
+    ) -> tuple[Context, Sequence[Link], Mapping[str, str]]:
+        """Return the context, the links and the common attributes for a span that begins in `context`."""
+        run: Run = context.get(_RUN, self.run)  # type: ignore[assignment] # the key is ours alone
+        if run.parent is not None and not get_current_span(context).get_span_context().is_valid:
+            return set_span_in_context(run.parent, context), (*links, *run.links), run.common()
+        return context, links, run.common()
+
+    def fail(self, span: Span, description: str) -> None:
+        """Give a span the status ERROR."""
+        span.set_status(Status(StatusCode.ERROR, description))
+
+    def inside(self, span: Span) -> Context:
+        """Return the current context with `span` as the current one."""
+        return set_span_in_context(span, get_current())
+
+    def enter(self, run: Run) -> Token[Context]:
+        """Make `run` the one in force, with its parent as the current span; `detach` ends that."""
+        context = set_value(_RUN, run)
+        return attach(set_span_in_context(run.parent, context) if run.parent else context)
+
+    def enter_run(self, text: str) -> Token[Context] | None:
+        """Make the run of this id the one in force; None when the text is no run id."""
+        run_id = parse_run_id(text)
+        if run_id is None:
+            self.note(f"with_run_id: not a run id: {text!r}")
+            return None
+        own = {name: value for name, value in self.run.common().items() if name != "run.id"}
+        return self.enter(
+            Run(
+                run_id,
+                own,
+                parent=remote_span(run_id, root_span_id(run_id), SAMPLED | RANDOM),
+                variables=lambda _: {"GT_RUN": to_uuid(run_id)},
+                directory=self.directory(run_id),
+            )
+        )
+
+    def directory(self, run_id: str) -> str:
+        """Return the run's directory in the journal, "" when there is no journal."""
+        journal = self.telemetry.journal
+        return journal.run_dir(run_id) if journal is not None and self.telemetry.journalled else ""
+
+    def child_env(self, env: dict[str, str]) -> dict[str, str]:
+        """Return `env` with the current span's context, for a child. Raises PropagationError."""
+        run = self.current_run()
+        run.common()
+        span = get_current_span().get_span_context()
+        if not span.is_valid and run.parent is not None:
+            span = run.parent.get_span_context()
+        if not span.is_valid:
+            return env
+        for name, value in (run.variables(env) if run.variables else {}).items():
+            if value is None:
+                env.pop(name, None)
+            else:
+                env[name] = value
+        ours = session_attributes({**env, **run.work.to_env()}, run.run_id or None)
+        theirs = {name: str(value) for name, value in otel_baggage.get_all().items()}
+        parent = carried(span)
+        if run.flags is not None and parent.trace_id == run.trace_id:
+            parent.flags, parent.tracestate = (
+                run.flags,
+                run.tracestate,
+            )  # inside a run they go on as they came
+        return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)
+
+
+def carried(span: SpanContext) -> CarriedSpan:
+    """Return a span's context as it goes to another process."""
+    state = tuple(span.trace_state.items())
+    return CarriedSpan(f"{span.trace_id:032x}", f"{span.span_id:016x}", int(span.trace_flags), state)
+
+
+def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
+    """Return the run that this process was started in, by the rules of context, and what they ignored."""
+    env, journal = telemetry.config.env, telemetry.journal
+    found = resolve(env, PaneRegistry(journal) if journal is not None else None)
+    flags = found.flags | SAMPLED if found.sampled else found.flags
+    parent = (
+        remote_span(found.trace_id, found.parent_id, flags, found.tracestate) if found.parent_id else None
+    )
+    journalled = journal is not None and telemetry.journalled
+    run = Run(
+        found.run_id or "",
+        identity(env, telemetry.town_root),
+        trace_id=found.trace_id,
+        parent=parent,
+        links=[_link(linked) for linked in found.links],
+        flags=found.flags if found.run_id else None,
+        tracestate=found.tracestate,
+        directory=journal.run_dir(found.run_id)
+        if journal is not None and journalled and found.run_id
+        else "",
+        given=work.WorkContext.from_env(env),
+    )
+    return run, found.notes
+
+
+def remote_span(
+    trace_id: str, span_id: str, flags: int, tracestate: tuple[tuple[str, str], ...] = ()
+) -> NonRecordingSpan:
+    """Return the span of another process, as a parent."""
+    state = TraceState(tracestate)
+    return NonRecordingSpan(SpanContext(int(trace_id, 16), int(span_id, 16), True, TraceFlags(flags), state))
+
+
+def _link(carried: CarriedSpan) -> Link:
+    span = remote_span(carried.trace_id, carried.span_id, carried.flags, carried.tracestate)
+    return Link(span.get_span_context())

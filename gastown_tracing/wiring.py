@@ -1,0 +1,126 @@
+"""What `init()` puts together: the SDK's provider, the runtime of our helpers, and where ended spans go."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from gastown_tracing import config
+from gastown_tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, OwnSpans
+from gastown_tracing.identity import resource
+from gastown_tracing.journal import layout
+from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
+from gastown_tracing.otel import Runtime, process_run
+from gastown_tracing.sessions import settings
+from gastown_tracing.tracer import RunIds, TownTracerProvider
+
+if TYPE_CHECKING:
+    from gastown_tracing.config import Telemetry
+
+#: The end of what a provider of the program's own does by itself, without our `shutdown`: seconds.
+DEFAULT_DEADLINE = 2.0
+
+
+class Wiring:
+    """Everything that is on: the SDK's `provider`, the `runtime`, and their end."""
+
+    def __init__(
+        self, telemetry: Telemetry, service_name: str, service_version: str | None, errors: list[str]
+    ) -> None:
+        run, notes = process_run(telemetry)
+        self.runtime = Runtime(telemetry, run, errors)
+        self._ends_at: float | None = None
+        self._batch: BoundedBatch | None = None
+        self._handler = NoteHandler(self.runtime.note)
+        _logger().addHandler(self._handler)
+        for line in notes:
+            self.runtime.note(line)
+        shared = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's own omission
+        present = program_provider()
+        self.provider = present or _own_provider(telemetry, run.run_id, service_name, service_version, shared)
+        self._sink = OwnSpans(self._destination(telemetry) or SpanProcessor())
+        self.provider.add_span_processor(self._sink)
+        self.runtime.use(self.provider, self._sink if present else shared)
+
+    def finish(self, timeout: float) -> bool:
+        """Undo what was done to the process, and send what is left; False where time ran out."""
+        self.runtime.process_env.undo()
+        self._ends_at = time.monotonic() + timeout
+        self._sink.shutdown()
+        if self._batch is not None and self._batch.unsent:
+            self.runtime.note(f"not every span was sent within {timeout:g} s")
+            return False  # the handler stays: what the exporter's thread still says is not the host's
+        _logger().removeHandler(self._handler)
+        return True
+
+    def _destination(self, telemetry: Telemetry) -> SpanProcessor | None:
+        """Return what takes ended spans: the journal, else an OTLP endpoint, else nothing."""
+        if telemetry.journal is not None and telemetry.journalled:
+            return self._journal(telemetry, telemetry.journal)
+        url = telemetry.config.endpoint(config.TRACES_URL)
+        if not url:
+            return None
+        # Loaded here, because those who have a journal do without: it takes as long as the SDK itself.
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+        exporter = NotedExporter(OTLPSpanExporter(url), config.TRACES_URL, self.runtime.note)
+        self._batch = BoundedBatch(exporter, self._seconds_left)
+        return self._batch
+
+    def _journal(self, telemetry: Telemetry, journal: layout.Journal) -> SpanProcessor | None:
+        """Return what writes each span as it ends; None, with a note, where this process cannot write."""
+        try:
+            layout.create(journal.root, settings.copied(telemetry.config.env))
+        except OSError as error:
+            self.runtime.note(f"nothing is recorded: the journal cannot be made: {error}")
+            return None
+        if not journal.owned():
+            self.runtime.note(f"nothing is recorded: {journal.root} belongs to another user")
+            return None
+        return JournalSpanProcessor(
+            JournalSpanExporter(journal, self.provider.resource, errors=self.runtime.errors)
+        )
+
+    def _seconds_left(self) -> float:
+        return DEFAULT_DEADLINE if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+
+
+def program_provider() -> TracerProvider | None:
+    """Return the SDK's provider that the program has set up itself, None if it has not."""
+    present = trace.get_tracer_provider()
+    theirs = isinstance(present, TracerProvider) and not isinstance(present, TownTracerProvider)
+    return present if theirs else None  # type: ignore[return-value] # what the line above says
+
+
+def _own_provider(
+    telemetry: Telemetry,
+    run_id: str,
+    service_name: str,
+    service_version: str | None,
+    processor: SynchronousMultiSpanProcessor,
+) -> TracerProvider:
+    """Return a provider of ours, made the global one unless there is one of any kind."""
+    described = resource(
+        telemetry.config.env, run_id or None, service_name=service_name, service_version=service_version
+    )
+    ours = TownTracerProvider(
+        ALWAYS_ON if run_id else None,  # inside a run everything; outside, what OTEL_TRACES_SAMPLER says
+        Resource.create({**described}),
+        shutdown_on_exit=False,
+        active_span_processor=processor,
+        id_generator=RunIds(),
+    )
+    if isinstance(trace.get_tracer_provider(), trace.ProxyTracerProvider):
+        trace.set_tracer_provider(ours)
+    return ours
+
+
+def _logger() -> logging.Logger:
+    """Return the logger under which OpenTelemetry says what went wrong."""
+    return logging.getLogger("opentelemetry")
