@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from journal_kit import RESOURCE, TRACE, any_value, parse_logs, parse_traces, plain
 
 from gastown_tracing._version import VERSION
 from gastown_tracing.journal import otlp
 from gastown_tracing.journal.parse import parse_logs as read_logs
 from gastown_tracing.journal.parse import parse_spans as read_spans
-from journal.helpers import RESOURCE, TRACE, any_value, parse_logs, parse_traces, plain
 
 #: How a cut is marked, and how the mark ends.
 CUT_BEGINS, CUT_ENDS = "\u2026\u2039cut ", " bytes\u203a"
