@@ -15,8 +15,9 @@ SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", 
 
 TEMPLATE = """\
 #!{shell}
-# gt-trace exec, by the shortest way. Python starts with SIGPIPE ignored: what our caller ignored is asked
-# before.
+# gt-trace exec, by the shortest way. bash reads its script through a closed stderr and leaves it open.
+[ /dev/fd/2 -ef "$0" ] && exec 2>&-
+# Python starts with SIGPIPE ignored: what our caller ignored is asked before.
 if [ -r /proc/self/stat ]; then IFS= read -r ignored </proc/self/stat; else ignored=-; fi
 if [ -x {python} ] && [ -r {main} ]; then exec {python} -I -S -E {main} "$ignored" "$@"; fi
 while [ $# -gt 0 ]; do

@@ -1,0 +1,45 @@
+"""The two ways to run a command through us, and what they recorded."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.otlp import Span
+from gastown_tracing.journal.reader import list_runs, read_loose, read_run
+from gastown_tracing.shims import launcher
+
+
+@pytest.fixture(scope="session")
+def launcher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the shell launcher."""
+    file = tmp_path_factory.mktemp("launcher") / "run it"
+    launcher.write(str(file))
+    return file
+
+
+@pytest.fixture(params=["launcher", "gt-trace"])
+def runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
+    """Return the words before a command that has to be recorded: by the launcher, and by the console
+    script."""
+    if request.param == "launcher":
+        return [str(launcher_file), "--"]
+    script = shutil.which("gt-trace", path=str(Path(sys.executable).parent))
+    return [*([script] if script else [sys.executable, "-m", "gastown_tracing.cli"]), "exec", "--"]
+
+
+@pytest.fixture
+def spans(journal_root: Path) -> Callable[[], list[Span]]:
+    """Return a function that reads every span of the test's journal."""
+
+    def read() -> list[Span]:
+        journal = Journal(str(journal_root))
+        runs = [read_run(journal, run.trace_id).spans for run in list_runs(journal)]
+        return [span for found in [*runs, read_loose(journal).spans] for span in found]
+
+    return read

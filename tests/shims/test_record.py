@@ -1,0 +1,251 @@
+"""What a command through us leaves in the journal."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.markers import sweep
+from gastown_tracing.journal.otlp import Span
+from gastown_tracing.journal.reader import read_run
+from tests.processes import wait_until
+
+Env = dict[str, str]
+Spans = Callable[[], list[Span]]
+RUN = "3f2504e04f8941d39a0c0305e82c3301"
+ROOT = "9a0c0305e82c3301"
+SESSION = {
+    "GT_RUN": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+    "GT_ROLE": "demo/polecats/rust",
+    "GT_RIG": "demo",
+    "GT_POLECAT": "rust",
+    "GT_SESSION": "de-rust",
+    "GT_AGENT": "claude",
+    "GT_ROOT": "/home/op/town",
+    "GT_WORK_BEAD": "de-1tr",
+}
+
+
+def run(words: list[str], env: Env) -> int:
+    return subprocess.run(words, env=env, stdout=subprocess.DEVNULL, timeout=60, check=False).returncode
+
+
+def test_three_commands_deep_is_a_tree_three_deep(runner: list[str], env: Env, spans: Spans) -> None:
+    """Every command is the child of the one that ran it, the outermost of the run's root."""
+    run([*runner, *runner, *runner, "true"], {**env, **SESSION})
+    by_parent = {span.parent_id: span for span in spans()}
+    assert len(by_parent) == 3
+    parent = ROOT
+    for _ in range(3):
+        span = by_parent[parent]
+        assert span.trace_id == RUN
+        parent = span.span_id
+
+
+def test_a_span_says_who_and_what(runner: list[str], env: Env, spans: Spans) -> None:
+    """Identity, work, outcome and OpenTelemetry's names are there; what is content is not."""
+    argv = ["--event", "bd.call", "--", "sh", "-c", "exit 3 # SECRET", "--json"]
+    assert run([*runner[:-1], *argv], {**env, **SESSION}) == 3
+    (span,) = spans()
+    assert (span.name, span.kind, span.status_code, span.status_message) == ("bd.call", 3, 2, "exit code 3")
+    expected = {
+        "run.id": RUN, "instance": f"{os.uname().nodename}:town", "town_root": "/home/op/town",
+        "agent_type": "claudecode", "role": "polecat", "agent_name": "rust", "session_id": "de-rust",
+        "rig": "demo",
+        "work_bead": "de-1tr", "args": "-c ‹15 bytes› --json", "exit_code": 3, "status": "error",
+        "error.type": "3",
+        "process.exit.code": 3, "process.executable.name": "sh",
+    }  # fmt: skip
+    assert {name: span.attributes.get(name) for name in expected} == expected
+    assert span.attributes["duration_ms"] == pytest.approx((span.end_ns - span.start_ns) / 1e6)
+
+
+def test_nothing_that_a_command_was_given_is_recorded(
+    runner: list[str], env: Env, journal_root: Path
+) -> None:
+    """No argument, environment value or output stands in any file of the journal."""
+    canary = "CANARY-4711"
+    for event in ("exec", "bd.call", "git.operation", "gt.command"):
+        words = [
+            *runner[:-1],
+            "--event",
+            event,
+            "--",
+            "sh",
+            "-c",
+            f"echo {canary}",
+            canary,
+            f"--x={canary}",
+            f"-d{canary}",
+        ]
+        run(words, {**env, "OTHER": canary})
+    for file in journal_root.rglob("*"):
+        assert file.is_dir() or canary not in file.read_text()
+    assert list(journal_root.rglob("traces.jsonl"))
+
+
+def test_the_log_record_belongs_to_its_span(
+    runner: list[str], env: Env, journal_root: Path, spans: Spans
+) -> None:
+    """One log record a command: its event, its severity, the trace and span it belongs to, its own id."""
+    run([*runner, "false"], {**env, **SESSION})
+    (span,) = spans()
+    (log,) = read_run(Journal(str(journal_root)), RUN).logs
+    assert (log.event_name, log.body, log.severity_number) == ("exec", "exec", 17)
+    assert (log.trace_id, log.span_id) == (RUN, span.span_id)
+    assert log.attributes["error"] == "exit code 1"
+    assert re.fullmatch("[0-9a-f]{32}", str(log.attributes["log.record.uid"]))
+
+
+def test_a_signal_is_told_by_name(runner: list[str], env: Env, spans: Spans) -> None:
+    """A death by signal is an error with the signal's name, and 128 and its number as a shell counts."""
+    run([*runner, "sh", "-c", "kill -TERM $$"], env)
+    (span,) = spans()
+    assert (span.status_message, span.attributes["error.type"]) == ("killed by SIGTERM", "SIGTERM")
+    assert span.attributes["exit_code"] == 143
+
+
+def test_a_command_that_cannot_be_run_is_recorded(runner: list[str], env: Env, spans: Spans) -> None:
+    """It is a span with exit code 127 and without a process id, which there was none of."""
+    subprocess.run([*runner, "no-such-command"], env=env, capture_output=True, timeout=60, check=False)
+    (span,) = spans()
+    assert span.attributes["exit_code"] == 127
+    assert "process.pid" not in span.attributes
+
+
+@pytest.mark.parametrize(("flags", "recorded"), [("00", False), ("01", True), ("02", False), ("03", True)])
+def test_the_sampled_flag_outside_a_run(
+    flags: str, recorded: bool, runner: list[str], env: Env, spans: Spans
+) -> None:
+    """A caller that does not sample is obeyed, and its context is handed on as it came."""
+    parent = f"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-{flags}"
+    words = [*runner, "sh", "-c", "echo $TRACEPARENT"]
+    done = subprocess.run(
+        words, env={**env, "TRACEPARENT": parent}, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert [span.parent_id for span in spans()] == (["00f067aa0ba902b7"] if recorded else [])
+    assert done.stdout.strip().endswith(f"-{flags}")
+    assert (done.stdout.strip() == parent) is not recorded
+
+
+def test_killed_with_9_the_call_is_recorded_as_interrupted(
+    runner: list[str], env: Env, journal_root: Path
+) -> None:
+    """A wrapper that is killed leaves its marker; whoever sweeps makes it one interrupted span."""
+    env |= SESSION
+    directory = Journal(str(journal_root)).run_dir(RUN)
+    with subprocess.Popen([*runner, "sleep", "300"], env=env) as process:
+        wait_until(lambda: any(Path(directory, "open").glob("[!.]*")), "the call is marked as in progress")
+        in_progress = read_run(Journal(str(journal_root)), RUN).in_progress
+        assert [span.name for span in in_progress] == ["sleep"]
+        process.send_signal(signal.SIGKILL)
+    assert [sweep(directory), sweep(directory)] == [1, 0]
+    found = read_run(Journal(str(journal_root)), RUN)
+    assert [(span.name, span.status_code) for span in found.spans] == [("sleep", 2)]
+    assert found.in_progress == []
+
+
+def test_the_work_of_the_last_prime_beats_the_environment(
+    runner: list[str], env: Env, journal_root: Path, spans: Spans
+) -> None:
+    """A running agent never sees a later GT_WORK_*; the run's work.jsonl says what it works on."""
+    run([*runner, "true"], {**env, **SESSION})
+    line = {"time": "1000000000", "rig": "other", "bead": "de-new", "mol": "", "build": "", "source": "prime"}
+    Path(Journal(str(journal_root)).run_dir(RUN), "work.jsonl").write_text(json.dumps(line) + "\n")
+    words = [*runner, "sh", "-c", "echo $BAGGAGE"]
+    done = subprocess.run(
+        words, env={**env, **SESSION}, capture_output=True, text=True, timeout=60, check=True
+    )
+    assert [span.attributes["work_bead"] for span in spans()] == ["de-1tr", "de-new"]
+    assert "gt.work_bead=de-new" in done.stdout
+
+
+def test_nothing_is_written_before_the_command_runs(
+    runner: list[str], env: Env, journal_root: Path, tmp_path: Path
+) -> None:
+    """Up to the command's exec no file of the journal is opened for writing; no socket ever is."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    log = tmp_path / "strace"
+    calls = "trace=execve,openat,open,creat,mkdir,mkdirat,rename,link,socket,connect"
+    done = subprocess.run(
+        [strace, "-f", "-o", log, "-e", calls, *runner, sys.executable, "-S", "-c", "pass"],
+        env=env, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    if b"PTRACE" in done.stderr or not log.exists():
+        pytest.skip("strace may not trace here")
+    lines = log.read_text().splitlines()
+    command = max(
+        i
+        for i, line in enumerate(lines)
+        if "execve(" in line and '"-c", "pass"]' in line and "setpriv" not in line
+    )
+    root = re.escape(str(journal_root))
+    writes = re.compile(rf'"{root}[^"]*".*(O_WRONLY|O_RDWR|O_CREAT)|mkdir\w*\("?{root}')
+    assert not [line for line in lines[:command] if writes.search(line)]
+    assert [line for line in lines[command:] if writes.search(line)]
+    assert not [line for line in lines if "socket(" in line or "connect(" in line]
+
+
+def test_the_fast_path_loads_no_heavy_module(env: Env) -> None:
+    """Of the standard library the launcher's program loads what is built in, and no more."""
+    main = Path(sys.modules["gastown_tracing.shims"].__file__ or "").parent / "main.py"
+    base = subprocess.run(
+        [sys.executable, "-I", "-S", "-E", "-X", "importtime", "-c", "pass"],
+        capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    ours = subprocess.run(
+        [sys.executable, "-I", "-S", "-E", "-X", "importtime", str(main), "-", "--", "true"],
+        env=env, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
+    names = [{line.rpartition("|")[2].strip() for line in text.splitlines()} for text in (base, ours)]
+    added = {name for name in names[1] - names[0] if not name.startswith(("gastown_tracing", "propagation"))}
+    assert added <= {"_signal", "errno", "fcntl", "marshal", "posix", "time"}
+
+
+def test_a_changed_module_is_not_taken_from_the_bundle(env: Env, tmp_path: Path, launcher_file: Path) -> None:
+    """The bundle is used only while it fits the sources: an upgraded package is what runs."""
+    package = Path(sys.modules["gastown_tracing"].__file__ or "").parent
+    for name in ("gastown_tracing", "propagation"):
+        shutil.copytree(package.parent / name, tmp_path / name)
+    words = [sys.executable, "-I", "-S", "-E", str(tmp_path / "gastown_tracing/shims/main.py"), "-"]
+    run([*words, "--", "true"], env)
+    assert list(tmp_path.glob("gastown_tracing/shims/__pycache__/*.bundle"))
+    source = tmp_path / "gastown_tracing/shims/exec.py"
+    source.write_text(source.read_text().replace('"usage: gt-trace exec', '"changed: gt-trace exec'))
+    done = subprocess.run([*words, "--x"], env=env, capture_output=True, text=True, check=False)
+    assert "changed: gt-trace exec" in done.stderr
+
+
+def test_without_the_package_the_launcher_runs_the_command(
+    env: Env, tmp_path: Path, launcher_file: Path
+) -> None:
+    """An interpreter or package that is gone leaves the command as it is."""
+    broken = tmp_path / "launcher"
+    broken.write_text(launcher_file.read_text().replace("main.py", "gone.py"))
+    broken.chmod(0o755)
+    words = [
+        str(broken),
+        "--event",
+        "bd.call",
+        "--name=x",
+        "--",
+        "sh",
+        "-c",
+        'echo "$1"; exit 5',
+        "sh",
+        "a b",
+    ]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (5, "a b\n", "")
