@@ -268,8 +268,7 @@ class Runtime:
 
     def directory(self, run_id: str) -> str:
         """Return the run's directory in the journal, "" when there is no journal."""
-        journal = self.telemetry.journal
-        return journal.run_dir(run_id) if journal is not None and self.telemetry.journalled else ""
+        return self.telemetry.journal.run_dir(run_id) if self.telemetry.journalled else ""
 
     def child_env(self, env: dict[str, str]) -> dict[str, str]:
         """Return `env` with the current span's context, for a child. Raises PropagationError."""
@@ -305,12 +304,11 @@ def carried(span: SpanContext) -> CarriedSpan:
 def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
     """Return the run that this process was started in, by the rules of context, and what they ignored."""
     env, journal = telemetry.config.env, telemetry.journal
-    found = resolve(env, PaneRegistry(journal) if journal is not None else None)
+    found = resolve(env, PaneRegistry(journal))
     flags = found.flags | SAMPLED if found.sampled else found.flags
     parent = (
         remote_span(found.trace_id, found.parent_id, flags, found.tracestate) if found.parent_id else None
     )
-    journalled = journal is not None and telemetry.journalled
     run = Run(
         found.run_id or "",
         identity(env, telemetry.town_root),
@@ -319,9 +317,7 @@ def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
         links=[_link(linked) for linked in found.links],
         flags=found.flags if found.run_id else None,
         tracestate=found.tracestate,
-        directory=journal.run_dir(found.run_id)
-        if journal is not None and journalled and found.run_id
-        else "",
+        directory=journal.run_dir(found.run_id) if telemetry.journalled and found.run_id else "",
         given=work.WorkContext.from_env(env),
     )
     return run, found.notes

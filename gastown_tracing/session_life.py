@@ -52,10 +52,12 @@ def begin(active: Runtime, wanted: Mapping[str, str]) -> Life:
 
 def end_run(active: Runtime, text: str, reason: str, exit_code: int | None, error: str) -> bool:
     """End a run of the journal by its id. Raises OSError, ValueError."""
-    journal, run_id = active.telemetry.journal, parse_run_id(text)
-    if journal is None or not active.telemetry.journalled or run_id is None:
+    run_id = parse_run_id(text)
+    if run_id is None:
+        raise ValueError("not a run id")
+    if not active.telemetry.journalled:
         raise ValueError("without a journal only the process that began a session can end it")
-    return ending.close(journal, run_id, reason=reason, exit_code=exit_code, error=error)
+    return ending.close(active.telemetry.journal, run_id, reason=reason, exit_code=exit_code, error=error)
 
 
 class JournalLife:
@@ -63,12 +65,9 @@ class JournalLife:
 
     def __init__(self, active: Runtime, run_id: str, wanted: Mapping[str, str]) -> None:
         env = active.telemetry.config.env
-        journal = active.telemetry.journal
-        if journal is None:
-            raise ValueError("no journal")
         cause = _cause(active, run_id)
         handle = self._handle = runs.create_run(
-            layout.create(journal.root, settings.copied(env)),
+            layout.create(active.telemetry.journal.root, settings.copied(env)),
             role=wanted["role"],
             name=wanted["name"],
             rig=wanted["rig"],

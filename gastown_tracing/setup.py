@@ -50,6 +50,14 @@ def init(
         return _provider
 
 
+def install(provider: Provider | None) -> Provider | None:
+    """Make `provider` what `init()` returns, and return what it was; for the testing kit."""
+    global _provider
+    with _lock:
+        before, _provider = _provider, provider
+        return before
+
+
 class Provider:
     """Telemetry of this process, between `init()` and `shutdown()`."""
 

@@ -61,8 +61,8 @@ class Wiring:
 
     def _destination(self, telemetry: Telemetry) -> SpanProcessor | None:
         """Return what takes ended spans: the journal, else an OTLP endpoint, else nothing."""
-        if telemetry.journal is not None and telemetry.journalled:
-            return self._journal(telemetry, telemetry.journal)
+        if telemetry.journalled:
+            return self._journal(telemetry)
         url = telemetry.config.endpoint(config.TRACES_URL)
         if not url:
             return None
@@ -73,8 +73,9 @@ class Wiring:
         self._batch = BoundedBatch(exporter, self._seconds_left)
         return self._batch
 
-    def _journal(self, telemetry: Telemetry, journal: layout.Journal) -> SpanProcessor | None:
+    def _journal(self, telemetry: Telemetry) -> SpanProcessor | None:
         """Return what writes each span as it ends; None, with a note, where this process cannot write."""
+        journal = telemetry.journal
         try:
             layout.create(journal.root, settings.copied(telemetry.config.env))
         except OSError as error:
