@@ -100,7 +100,11 @@ class Node:
 
 @dataclass(slots=True)
 class Trace:
-    """One whole trace, ready to draw. `gaps` are stretches of at least a second in which nothing ran."""
+    """One trace, ready to draw.
+
+    `gaps` are stretches of at least a second in which nothing ran; `folded` counts spans that stand in folds;
+    `chosen` says that a filter left something out.
+    """
 
     trace_id: str
     info: Mapping[str, object]
@@ -117,7 +121,7 @@ class Trace:
     skipped: list[str]
     gaps: list[tuple[int, int]]
     folded: int = 0
-    shown: int = 0
+    chosen: bool = False
 
     def walk(self) -> Iterator[tuple[Node, int]]:
         """Yield every node with its depth, parents before children, in the order of the screen."""

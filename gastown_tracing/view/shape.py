@@ -171,5 +171,5 @@ def apply(
         fold(trace)
     if levels is not None:
         depth(trace, levels)
-    trace.shown = sum(1 for _ in trace.walk())
+    trace.chosen = failed or slow is not None or levels is not None
     return trace
