@@ -85,7 +85,7 @@ class Screen:
         """Return the cells of label, remarks and bars, from what there is to show."""
         if self.width < BARS_FROM:
             return self.width - _DURATION - 1, 0, 0
-        most = self.width // (6 if self.width < 100 else 5)
+        most = self.width // 5
         fitting = (self._remarks_width(row, most) for row in self.rows)
         remarks = max(fitting, default=0)
         wanted = max((text.width(row.guide) + text.width(row.label) for row in self.rows), default=0)
@@ -158,6 +158,8 @@ class Screen:
             remarks.append((f"{glyphs.error} {self.clean(node.error)}", "error"))
         if node.work and node.work != work and node.work not in node.title:
             remarks.append((f"{glyphs.bead} {self.clean(node.work)}", "bead"))
+        if node.twin:
+            remarks.append(("another span has its id", "error"))
         if node.hidden:
             remarks.append((f"+{node.hidden} below", "dim"))
         return remarks

@@ -24,8 +24,8 @@ from gastown_tracing.view.model import Link, Node, Trace
 if TYPE_CHECKING:
     from gastown_tracing.journal.parse import ReadLog
 
-#: What JSON may hold and a script block must not: beginnings of tags, comments and entities. What is not ASCII,
-#: U+2028 included, json.dumps has escaped already.
+#: What JSON may hold and a script block must not: beginnings of tags, comments and entities. What is not
+#: ASCII, U+2028 included, json.dumps has escaped already.
 _INERT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
 
@@ -146,6 +146,7 @@ class _Page:
             "bead": node.work if node.work != work and node.work not in node.title else "",
             "error": node.error,
             "orphan": node.orphan,
+            "twin": node.twin,
             "parentId": node.parent_id,
             "hidden": node.hidden,
             "faded": node.faded,

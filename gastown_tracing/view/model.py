@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.parse import ReadLog, ReadSpan
 
 #: A gap shorter than this is never called idle.
-IDLE_NS = 1_000_000_000
+IDLE_NS = 2_000_000_000
+
+#: Spans of these families are processes at work, whatever their children do; sessions and turns may wait.
+AT_WORK = ("bd", "git", "gt")
 
 NO_PARENT = "has not arrived"
 CIRCLE = "is its own descendant"
@@ -66,9 +69,9 @@ class Node:
     """One line of the waterfall: a span, or like siblings folded into one (then `members` has them).
 
     `state` is `ok`, `error` or `live`; `error` the failure in words; `orphan` why it hangs where it hangs;
-    `spans` and `errors` count it and everything under it; `busy_ns` is its own length, a fold's the sum of
-    its members'; `hidden` counts spans below it that a filter left out; `faded` marks one shown only for what
-    is under it.
+    `twin` that another span has its id; `spans` and `errors` count it and everything under it; `busy_ns` is its
+    own length, a fold's the sum of its members'; `hidden` counts spans below it that a filter left out; `faded`
+    marks one shown only for what is under it.
     """
 
     span_id: str
@@ -83,6 +86,7 @@ class Node:
     state: str = "ok"
     error: str = ""
     orphan: str = ""
+    twin: bool = False
     parent_id: str = ""
     links: list[Link] = field(default_factory=list)
     logs: list[ReadLog] = field(default_factory=list)
@@ -102,8 +106,8 @@ class Node:
 class Trace:
     """One trace, ready to draw.
 
-    `gaps` are stretches of at least a second in which nothing ran; `folded` counts spans that stand in folds;
-    `chosen` says that a filter left something out.
+    `gaps` are stretches of at least two seconds in which nothing ran; `folded` counts spans that stand in
+    folds; `chosen` says that a filter left something out.
     """
 
     trace_id: str
@@ -221,7 +225,7 @@ def _grow(nodes: list[Node], root: Node | None) -> list[Node]:
     """Hang every node under its parent, else under the root, and return the roots, the run's first."""
     by_id: dict[str, Node] = {}
     for node in nodes:
-        by_id.setdefault(node.span_id, node)
+        node.twin = by_id.setdefault(node.span_id, node) is not node
     roots = [root] if root else []
     for node in nodes:
         if node is root:
@@ -304,7 +308,7 @@ def _gaps(nodes: list[Node], start: int, end: int) -> list[tuple[int, int]]:
     long = (end - start) / 10
     busy: list[tuple[int, int]] = []
     for node in nodes:
-        if node.children and node.end_ns - node.start_ns >= long:
+        if node.children and node.end_ns - node.start_ns >= long and node.family not in AT_WORK:
             busy += ((node.start_ns, node.start_ns), (node.end_ns, node.end_ns))
         else:
             busy.append((node.start_ns, node.end_ns))

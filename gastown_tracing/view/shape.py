@@ -27,11 +27,9 @@ def fold(trace: Trace) -> None:
     kinds: dict[int, int] = {}
     for node in postorder(trace.roots):
         if len(node.children) >= FOLD_FROM:
-            node.children, folded = _fold_row(node.children, kinds)
-            trace.folded += folded
+            node.children = _fold_row(node.children, kinds)
         kinds[id(node)] = _kind(node, kinds, signatures)
-    trace.roots, folded = _fold_row(trace.roots, kinds)
-    trace.folded += folded
+    trace.roots = _fold_row(trace.roots, kinds)
 
 
 def _kind(node: Node, kinds: dict[int, int], signatures: dict[object, int]) -> int:
@@ -48,24 +46,22 @@ def _pattern(node: Node) -> list[Node]:
     return node.members[: len(node.members) // node.count] or [node]
 
 
-def _fold_row(row: list[Node], kinds: dict[int, int]) -> tuple[list[Node], int]:
-    """Return siblings with repetitions folded, and how many of them are in a fold now."""
+def _fold_row(row: list[Node], kinds: dict[int, int]) -> list[Node]:
+    """Return siblings with their repetitions folded."""
     numbers = [kinds[id(node)] for node in row]
     if len(set(numbers)) == len(numbers):
-        return row, 0
+        return row
     result: list[Node] = []
-    folded = index = 0
+    index = 0
     while index < len(row):
         period, times = _repetition(numbers, index)
         if times < FOLD_FROM:
             result.append(row[index])
             index += 1
-            continue
-        members = row[index : index + period * times]
-        result.append(_folded(members, period, times))
-        folded += len(members)
-        index += len(members)
-    return result, folded
+        else:
+            result.append(_folded(row[index : index + period * times], period, times))
+            index += period * times
+    return result
 
 
 def _repetition(numbers: list[int], index: int) -> tuple[int, int]:
@@ -95,8 +91,7 @@ def _folded(members: list[Node], period: int, times: int) -> Node:
     node.logs = [log for member in members for log in member.logs]
     if node.failed:
         node.state = "error"
-        failing = next(member for member in members if member.errors)
-        node.error = failing.error or "something under it failed"
+        node.error = next(inner.error for inner in reversed(postorder(members)) if inner.error)
     return node
 
 
@@ -171,5 +166,6 @@ def apply(
         fold(trace)
     if levels is not None:
         depth(trace, levels)
+    trace.folded = sum(len(node.members) for node, _ in trace.walk())
     trace.chosen = failed or slow is not None or levels is not None
     return trace

@@ -337,6 +337,7 @@
     panel.replaceChildren(close, el("h2", "", row.count ? `${row.title} ×${row.count}` : row.title));
     if (row.error) panel.append(el("p", "why", row.failed ? `${row.failed} of ${row.count} failed: ${row.error}` : row.error));
     if (row.orphan) panel.append(el("p", "note", `⇡ Shown here because its parent ${row.parentId} ${row.orphan}.`));
+    if (row.twin) panel.append(el("p", "note", "Another span has its id."));
     for (const link of row.links || []) {
       const what = link.title || `span ${link.span}`, where = `in run ${link.trace}${link.run ? ` · ${link.run}` : ""}`;
       panel.append(el("p", "link", link.effect ? `⇢ caused ${what} ${where}` : `⇠ caused by ${what} ${where}`));
