@@ -16,7 +16,7 @@ def boot_id() -> str:
     """Return what names this boot of this machine, or `""`."""
     if LINUX:
         return _read(_BOOT_ID).strip()
-    import psutil  # noqa: PLC0415  # macOS only: Linux does without the 15 ms
+    import psutil  # macOS only: Linux does without the 15 ms
 
     return str(int(psutil.boot_time()))
 
@@ -64,7 +64,7 @@ def _look(pid: int) -> tuple[bool, str]:
     if LINUX:
         fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
         return (fields[0] in "ZX", fields[19]) if len(fields) > 19 else (False, "")
-    import psutil  # noqa: PLC0415  # macOS only
+    import psutil  # macOS only
 
     try:
         process = psutil.Process(pid)
