@@ -3,7 +3,6 @@
 A shim imports this module before it starts its command, so only what every interpreter has built in is used.
 """
 
-import fcntl
 import posix
 import time
 from errno import EACCES
@@ -79,6 +78,8 @@ def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
     journal = Journal(root)
     if journal.exists():
         return journal
+    import fcntl  # not built into every interpreter, and most shims find their journal made
+
     mkdirs(root)
     if not journal.owned():
         raise OSError(EACCES, "the journal's directory belongs to another user", root)

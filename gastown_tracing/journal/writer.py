@@ -3,7 +3,6 @@
 What cannot be written raises OSError; callers that observe a command keep it to themselves.
 """
 
-import fcntl
 import posix
 from errno import EMSGSIZE, ENOSPC
 
@@ -65,6 +64,8 @@ class Marker:
 
         Nobody sees it before it is locked and whole: it is made under a name that begins with a dot.
         """
+        import fcntl  # not built into every interpreter, and a short command has ended before this
+
         place = directory + "/open"
         hidden = f"{place}/.{span_id}"
         descriptor = _create(place, hidden, _NEW, levels=3)

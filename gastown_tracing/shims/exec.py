@@ -233,7 +233,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
 
 def _write_bundle(root: str) -> None:
     try:
-        from gastown_tracing.shims.bundle import write  # once after an installation
+        from gastown_tracing.shims.main import write  # once after an installation
 
         write(root)
     except Exception as error:  # somebody else's directory, a full disk: a cache we can do without

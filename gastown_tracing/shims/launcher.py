@@ -1,16 +1,17 @@
 """The shell launcher: starts the fast path without `site`, which costs more than all the rest.
 
 `python -m gastown_tracing.shims.launcher FILE` writes one. It is called like `gt-trace exec`. Where the
-interpreter or this
-package is gone it runs the command as it is.
+interpreter or this package is gone it runs the command as it is.
 """
 
 import os
 import shlex
 import sys
 
-#: bash keeps variables whose names are no identifiers, and sh (dash) drops them; `-p`: nothing of BASH_ENV
-#: is run.
+from gastown_tracing.shims.main import PROGRAM
+from gastown_tracing.shims.main import path as bundle
+
+#: bash keeps variables whose names are no identifiers, which sh (dash) drops; `-p`: BASH_ENV is not run.
 SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", "-p"), ("/bin/sh", ""))
 
 TEMPLATE = """\
@@ -18,8 +19,12 @@ TEMPLATE = """\
 # gt-trace exec, by the shortest way. bash reads its script through a closed stderr and leaves it open.
 [ /dev/fd/2 -ef "$0" ] && exec 2>&-
 # Python starts with SIGPIPE ignored: what our caller ignored is asked before.
-if [ -r /proc/self/stat ]; then IFS= read -r ignored </proc/self/stat; else ignored=-; fi
-if [ -x {python} ] && [ -r {main} ]; then exec {python} -I -S -E {main} "$ignored" "$@"; fi
+if [ -r /proc/self/stat ]; then IFS= read -r stat </proc/self/stat; else stat=-; fi
+if [ -x {python} ]; then
+  if [ -r {bundle} ]; then exec {python} -I -S -E {bundle} "$stat" "$@"; fi
+  if [ -r {main} ]; then exec {python} -I -S -E {main} "$stat" "$@"; fi
+fi
+# The interpreter or the package is gone: the command as it is.
 while [ $# -gt 0 ]; do
   case $1 in --) shift; break ;; --*=*) shift ;; --*) shift 2 ;; *) break ;; esac
 done
@@ -32,8 +37,9 @@ def text() -> str:
     shell = next(" ".join(filter(None, shell)) for shell in SHELLS if os.access(shell[0], os.X_OK))
     # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
     python = os.path.realpath(sys.executable)
-    main = os.path.join(os.path.dirname(os.path.realpath(__file__)), "main.py")
-    return TEMPLATE.format(shell=shell, python=shlex.quote(python), main=shlex.quote(main))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+    paths = {"python": python, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
+    return TEMPLATE.format(shell=shell, **{name: shlex.quote(path) for name, path in paths.items()})
 
 
 def write(path: str) -> None:
