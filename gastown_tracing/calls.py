@@ -6,12 +6,14 @@ record and measurements belong as well, once they are recorded.
 
 from __future__ import annotations
 
+from gastown_tracing.masking import mask_arguments, subcommand
 from gastown_tracing.operation import Operation, clean
 from gastown_tracing.wrapping import Binder, wrap
+from propagation.work import WorkContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
     from typing import Any, Self, TypeVar
 
     from opentelemetry.util.types import AttributeValue
@@ -26,27 +28,6 @@ BODY_LIMIT = 256
 #: Bytes of bd's output that are recorded, with GT_LOG_BD_OUTPUT; GT_LOG_BD_CONTENT_LIMIT replaces both.
 OUTPUT_LIMITS = {"stdout": 2048, "stderr": 1024}
 
-
-class Event:
-    """One row of the data model's table: its name and the span's kind.
-
-    `messaging` says that OpenTelemetry's messaging attributes stand beside ours.
-    """
-
-    __slots__ = ("kind", "messaging", "name")
-
-    def __init__(self, name: str, kind: Kind = "internal", *, messaging: bool = False) -> None:
-        self.name = name
-        self.kind: Kind = kind
-        self.messaging = messaging
-
-
-BD = Event("bd.call", "client")
-MAIL = Event("mail", messaging=True)
-SLING = Event("sling")
-NUDGE = Event("nudge")
-DONE = Event("done")
-PRIME = Event("prime")
 
 #: Attributes whose keyword is not their name.
 NAMES = {
@@ -64,16 +45,20 @@ MAIL_KINDS: dict[object, Kind] = {"send": "producer", "read": "consumer"}
 
 
 class Call(Operation):
-    """One event as a span: a context manager, and a decorator.
+    """One event of the data model as a span: a context manager, and a decorator.
 
     As a decorator it takes what it was not told from the function's parameters of the same name: `@sling()`
     on `def dispatch(bead, target)` knows both.
     """
 
-    __slots__ = ("_event", "_fields", "_results")
+    __slots__ = ("_fields", "_results")
 
-    def __init__(self, event: Event, fields: dict[str, Any]) -> None:
-        self._event = event
+    # What is the same for every call of an event stands on its class: it costs a call that is off nothing.
+    _kind: Kind = "internal"
+    _links = ()
+    _record_exception = True
+
+    def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
         self._runtime = None
         self._results: dict[str, Any] = {}
@@ -93,42 +78,74 @@ class Call(Operation):
         binder = Binder(func, missing, strict=False)
 
         def open_call(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Operation:
-            return type(self)(self._event, {**self._fields, **binder.values(args, kwargs)})
+            return type(self)({**self._fields, **binder.values(args, kwargs)})
 
         wrapped: F = wrap(func, open_call)
         return wrapped
 
     def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:
-        """Return the event's attributes as they are known now."""
-        event, fields = self._event, self._fields
-        self._name = event.name
-        self._kind = MAIL_KINDS.get(fields["operation"], event.kind) if event.messaging else event.kind
-        self._links = ()
-        self._record_exception = True
-        return self.recorded(active, fields)
+        """Return the event's attributes as they are known now.
+
+        Most events succeed, and to change an attribute of a span costs more than to begin with it.
+        """
+        return {**self.recorded(active, self._fields), "status": "ok", "error": ""}
 
     def last_attributes(self, active: Runtime, error: str) -> tuple[dict[str, AttributeValue], str]:
-        """Return what was learned since, and the outcome: `status` and `error`."""
-        error = error or clean(str(self._results.pop("error", None) or ""))
-        found = self.recorded(active, self._results)
-        found["status"] = "error" if error else "ok"
-        found["error"] = error
+        """Return what was learned since, and the outcome if it is a failure: `status` and `error`."""
+        results = self._results
+        error = error or clean(str(results.pop("error", None) or ""))
+        found = self.recorded(active, results) if results else {}
+        if error:
+            found.update(status="error", error=error)
         return found, error
 
-    def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:
+    def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:  # noqa: ARG002 # for subclasses
         """Return fields as attributes: under their names, without what is unknown or not to be recorded."""
+        return {name: typed(name, value) for name, value in fields.items() if value is not None}
+
+
+class SlingCall(Call):
+    """The event `sling`."""
+
+    __slots__ = ()
+    _name = "sling"
+
+
+class NudgeCall(Call):
+    """The event `nudge`."""
+
+    __slots__ = ()
+    _name = "nudge"
+
+
+class DoneCall(Call):
+    """The event `done`."""
+
+    __slots__ = ()
+    _name = "done"
+
+
+class MailCall(Call):
+    """The event `mail`, with OpenTelemetry's messaging attributes beside ours."""
+
+    __slots__ = ()
+    _name = "mail"
+
+    @property
+    def _kind(self) -> Kind:  # type: ignore[override] # of all events this one has several
+        return MAIL_KINDS.get(self._fields["operation"], "internal")
+
+    def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:
+        """Return fields as attributes; a body only with GT_LOG_MAIL_BODY."""
         found: dict[str, AttributeValue] = {}
         for field, value in fields.items():
-            if value is None:
-                continue
             if field == "msg_body":
-                if active.settings.flag("GT_LOG_MAIL_BODY"):
+                if active.shows_mail_bodies and value is not None:
                     found["msg.body"] = cut(value, BODY_LIMIT)
-                continue
-            found[NAMES.get(field, field)] = _typed(field, value)
-        if self._event.messaging and found:
-            found["messaging.system"] = "gastown"
-            found.update({theirs: found[ours] for ours, theirs in MESSAGING.items() if ours in found})
+            elif value is not None:
+                found[NAMES.get(field, field)] = typed(field, value)
+        found.update({theirs: found[ours] for ours, theirs in MESSAGING.items() if ours in found})
+        found["messaging.system"] = "gastown"
         return found
 
 
@@ -136,39 +153,52 @@ class BdCall(Call):
     """The event `bd.call`: what was asked of bd, how long it took, how it ended."""
 
     __slots__ = ()
+    _name = "bd.call"
+    _kind = "client"
 
-    def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:
-        """Return fields as attributes; arguments masked and output left out unless GT_LOG_BD_OUTPUT is on."""
-        whole = active.settings.flag("GT_LOG_BD_OUTPUT")
-        found: dict[str, AttributeValue] = {}
-        if "args" in fields:
-            found.update(_command(fields["executable"], [str(word) for word in fields["args"]], whole))
-        for field, value in fields.items():
-            if field in OUTPUT_LIMITS:
-                if whole and value is not None:
-                    limit = active.settings.limit("GT_LOG_BD_CONTENT_LIMIT", OUTPUT_LIMITS[field])
-                    found[field] = cut(value, limit)
-            elif field not in ("args", "executable") and value is not None:
-                found[field] = _typed(field, value)
-        return found
+    def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:
+        """Return the command line, its arguments masked unless GT_LOG_BD_OUTPUT is on."""
+        fields = self._fields
+        arguments = [str(word) for word in fields["args"]]
+        return {
+            "subcommand": clean(subcommand("bd", arguments)[1]),
+            "args": clean(" ".join(arguments)) if active.shows_bd_output else mask_arguments("bd", arguments),
+            "process.executable.name": clean(str(fields["executable"])).rpartition("/")[2],
+            "status": "ok",
+            "error": "",
+        }
 
     def last_attributes(self, active: Runtime, error: str) -> tuple[dict[str, AttributeValue], str]:
         """Return how long bd took and how it ended; its exit code says it better than an exception."""
         results = self._results
-        results["duration_ms"] = self._elapsed_ns / 1e6
-        if results.get("exit_code") is not None:
-            code, name = _outcome(int(results["exit_code"]))
-            results["exit_code"] = results["process.exit.code"] = code
+        found: dict[str, AttributeValue] = {"duration_ms": self._elapsed_ns / 1e6}
+        code = results.pop("exit_code", None)
+        if code is not None:
+            found["exit_code"] = found["process.exit.code"] = code
             if code:
-                results["error.type"] = name
-                error = f"exit code {code}" if name == str(code) else f"killed by {name}"
-        return super().last_attributes(active, error)
+                error = _describe_code(code, found)
+        if results or error:
+            more, error = super().last_attributes(active, error)
+            found.update(more)
+        return found, error
+
+    def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:
+        """Return fields as attributes; bd's output only with GT_LOG_BD_OUTPUT."""
+        found = super().recorded(
+            active, {name: value for name, value in fields.items() if name not in OUTPUT_LIMITS}
+        )
+        for name, default in OUTPUT_LIMITS.items() if active.shows_bd_output else ():
+            if fields.get(name) is not None:
+                limit = active.settings.limit("GT_LOG_BD_CONTENT_LIMIT", default)
+                found[name] = cut(fields[name], limit)
+        return found
 
 
 class PrimeCall(Call):
     """The event `prime`, which sets the work context of the run when it has succeeded."""
 
     __slots__ = ()
+    _name = "prime"
 
     def last_attributes(self, active: Runtime, error: str) -> tuple[dict[str, AttributeValue], str]:
         """Return the outcome, and make the work known."""
@@ -176,8 +206,6 @@ class PrimeCall(Call):
         names = ("work_rig", "work_bead", "work_mol")
         found, failure = super().last_attributes(active, error)
         if not failure and any(told.get(name) is not None for name in names):
-            from propagation.work import WorkContext  # only what is on pays for it
-
             work = WorkContext(*[clean(str(told.get(name) or "")) for name in names])
             active.current_run().set_work(work, active.now())
         return found, failure
@@ -191,7 +219,7 @@ def cut(value: object, limit: int) -> str:
     return cut_text(text, limit) if limit else text
 
 
-def _typed(field: str, value: Any) -> AttributeValue:
+def typed(field: str, value: Any) -> AttributeValue:
     """Return a value in the type that the data model gives its attribute."""
     if isinstance(value, str):
         return clean(value)
@@ -204,24 +232,17 @@ def _typed(field: str, value: Any) -> AttributeValue:
     return clean(str(value))
 
 
-def _command(executable: str, arguments: Sequence[str], whole: bool) -> dict[str, AttributeValue]:
-    """Return the attributes of a bd command line."""
-    from gastown_tracing.masking import mask_arguments, subcommand  # only what is on pays for it
-
-    return {
-        "subcommand": clean(subcommand("bd", arguments)[1]),
-        "args": clean(" ".join(arguments)) if whole else mask_arguments("bd", arguments),
-        "process.executable.name": clean(str(executable)).rpartition("/")[2],
-    }
-
-
-def _outcome(code: int) -> tuple[int, str]:
-    """Return (exit code as a shell counts, error.type) for a return code as subprocess has it."""
-    if code >= 0:
-        return code, str(code)
+def _describe_code(code: int, found: dict[str, AttributeValue]) -> str:
+    """Note a failing return code, as subprocess has it, and its error.type; return what it means."""
+    if code > 0:
+        found["error.type"] = str(code)
+        return f"exit code {code}"
     import signal  # a child killed by a signal is rare
 
     try:
-        return 128 - code, signal.Signals(-code).name
+        name = signal.Signals(-code).name
     except ValueError:
-        return 128 - code, f"signal {-code}"
+        name = f"signal {-code}"
+    found["exit_code"] = found["process.exit.code"] = 128 - code  # as a shell counts
+    found["error.type"] = name
+    return f"killed by {name}"

@@ -30,7 +30,7 @@ class OwnSpans(SpanProcessor):
         self._inner = inner
         self._forked_ns = 0
         mark = weakref.WeakMethod(self._mark_fork)
-        os.register_at_fork(after_in_child=lambda: _call(mark()))
+        os.register_at_fork(after_in_child=lambda: call(mark()))
 
     def _mark_fork(self) -> None:
         self._forked_ns = time.time_ns()
@@ -53,7 +53,8 @@ class OwnSpans(SpanProcessor):
         return self._inner.force_flush(timeout_millis)
 
 
-def _call(func: Callable[[], None] | None) -> None:
+def call(func: Callable[[], None] | None) -> None:
+    """Call what a weak reference stands for, if it is still there."""
     if func is not None:
         func()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, Literal, Self
 
     from opentelemetry.context import Context
-    from opentelemetry.trace import Link, Span
+    from opentelemetry.trace import Link
     from opentelemetry.util.types import AttributeValue
 
     from gastown_tracing.otel import Runtime
@@ -75,7 +75,7 @@ class Operation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._runtime is not None:
-            self.suspend()
+            self._runtime.detach(self._token)
             self.close(error)
 
     def open(self) -> None:
@@ -86,8 +86,9 @@ class Operation:
         try:
             attributes = self.first_attributes(active)
             self._start_ns, self._monotonic = active.now(), active.monotonic()
-            self._span: Span = active.begin(self._name, self._kind, attributes, self._links, self._start_ns)
-            self._context: Context = active.inside(self._span)
+            self._span, self._context = active.begin(
+                self._name, self._kind, attributes, self._links, self._start_ns
+            )
             self._runtime = active
         except Exception as error:  # the host must not notice
             active.note(f"span {self._name} not begun: {error!r}")
@@ -133,7 +134,7 @@ class Operation:
     def _describe_end(self, active: Runtime, end: int, error: BaseException | None) -> None:
         span, failure = self._span, ""
         if error is not None:
-            whole = active.settings.flag("GT_LOG_BD_OUTPUT")
+            whole = active.shows_bd_output
             failure = summary(error, whole)
             if self._record_exception:
                 span.add_event("exception", describe(error, whole), end)

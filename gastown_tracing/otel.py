@@ -73,6 +73,7 @@ class Run:
         "directory",
         "flags",
         "links",
+        "outermost",
         "parent",
         "run_id",
         "trace_id",
@@ -98,6 +99,7 @@ class Run:
         self.run_id = run_id
         self.trace_id = trace_id or run_id
         self.parent = parent
+        self.outermost = set_span_in_context(parent, Context()) if parent else Context()
         self.links = tuple(links)
         self.flags = flags
         self.tracestate = tracestate
@@ -189,6 +191,8 @@ class Runtime:
         self.attach = attach
         self.detach = detach
         self.get_current = get_current
+        self.shows_bd_output = self.settings.flag("GT_LOG_BD_OUTPUT")
+        self.shows_mail_bodies = self.settings.flag("GT_LOG_MAIL_BODY")
         self.kinds = {kind.name.lower(): kind for kind in SpanKind}
 
     def use(self, provider: TracerProvider, processor: SpanProcessor) -> None:
@@ -220,29 +224,33 @@ class Runtime:
         attributes: Mapping[str, AttributeValue],
         links: Sequence[Link],
         start_ns: int,
-    ) -> Span:
-        """Begin a span of ours where it belongs. `kind` is a SpanKind's name in lower case."""
+    ) -> tuple[Span, Context]:
+        """Begin a span of ours where it belongs; return it and the context in which it is the current one.
+
+        `kind` is a SpanKind's name in lower case.
+        """
         context, links, common = self.placed(get_current(), links)
-        return self.tracer.start_span(
+        span = self.tracer.start_span(
             name, context, self.kinds[kind], {**common, **attributes}, links, start_ns
         )
+        return span, set_span_in_context(span, context)
 
     def placed(
         self, context: Context, links: Sequence[Link]
     ) -> tuple[Context, Sequence[Link], Mapping[str, str]]:
         """Return the context, the links and the common attributes for a span that begins in `context`."""
         run: Run = context.get(_RUN, self.run)  # type: ignore[assignment] # the key is ours alone
-        if run.parent is not None and not get_current_span(context).get_span_context().is_valid:
+        if run.parent is None:
+            return context, links, run.common()
+        if not context:  # the usual case of no current span, without a look and a copy
+            return run.outermost, (*links, *run.links), run.common()
+        if not get_current_span(context).get_span_context().is_valid:
             return set_span_in_context(run.parent, context), (*links, *run.links), run.common()
         return context, links, run.common()
 
     def fail(self, span: Span, description: str) -> None:
         """Give a span the status ERROR."""
         span.set_status(Status(StatusCode.ERROR, description))
-
-    def inside(self, span: Span) -> Context:
-        """Return the current context with `span` as the current one."""
-        return set_span_in_context(span, get_current())
 
     def enter(self, run: Run) -> Token[Context]:
         """Make `run` the one in force, with its parent as the current span; `detach` ends that."""

@@ -175,7 +175,7 @@ class DirectLife:
         token = active.enter(self.run)
         try:
             begin = active.now()
-            span = active.begin(name, "internal", attributes, links, begin)
+            span, _ = active.begin(name, "internal", attributes, links, begin)
             if error:
                 active.fail(span, error)
             span.end(max(begin, active.now()))

@@ -9,7 +9,7 @@ import functools
 from typing import overload
 
 from gastown_tracing import context
-from gastown_tracing.calls import BD, DONE, MAIL, NUDGE, PRIME, SLING, BdCall, Call, PrimeCall
+from gastown_tracing.calls import BdCall, DoneCall, MailCall, NudgeCall, PrimeCall, SlingCall
 from gastown_tracing.operation import Operation, clean, text_of
 from gastown_tracing.wrapping import Binder, wrap
 
@@ -106,7 +106,7 @@ def bd_call(args: Sequence[str], *, executable: str = "bd") -> BdCall:
     recorded; every other value is `‹n bytes›` unless GT_LOG_BD_OUTPUT is on. Say how it ended with
     `call.set(exit_code=…, stdout=…, stderr=…)`; the output is recorded only with GT_LOG_BD_OUTPUT.
     """
-    return BdCall(BD, {"args": args, "executable": executable})
+    return BdCall({"args": args, "executable": executable})
 
 
 def run_bd(
@@ -159,14 +159,13 @@ def mail(
     msg_priority: str | None = None,
     msg_type: str | None = None,
     msg_body: str | None = None,
-) -> Call:
+) -> MailCall:
     """Return the span `mail` for an operation on mail: send, read, archive, delete, list and so on.
 
     The body is recorded only with GT_LOG_MAIL_BODY, 256 bytes of it. Sending is a producer's span and
     reading a consumer's, with OpenTelemetry's `messaging.*` attributes.
     """
-    return Call(
-        MAIL,
+    return MailCall(
         {
             "operation": operation,
             "msg_id": msg_id,
@@ -181,14 +180,14 @@ def mail(
     )
 
 
-def sling(*, bead: str | None = None, target: str | None = None) -> Call:
+def sling(*, bead: str | None = None, target: str | None = None) -> SlingCall:
     """Return the span `sling`: the bead (or formula) that is dispatched, and to whom."""
-    return Call(SLING, {"bead": bead, "target": target})
+    return SlingCall({"bead": bead, "target": target})
 
 
-def nudge(*, target: str | None = None) -> Call:
+def nudge(*, target: str | None = None) -> NudgeCall:
     """Return the span `nudge`: a push to the agent `target`."""
-    return Call(NUDGE, {"target": target})
+    return NudgeCall({"target": target})
 
 
 def done(
@@ -197,13 +196,12 @@ def done(
     rig: str | None = None,
     bead_id: str | None = None,
     time_to_complete_ms: float | None = None,
-) -> Call:
+) -> DoneCall:
     """Return the span `done`: how work ended.
 
     `exit_type` is COMPLETED, ESCALATED or DEFERRED; `rig` and `bead_id` are the work's.
     """
-    return Call(
-        DONE,
+    return DoneCall(
         {"exit_type": exit_type, "rig": rig, "bead_id": bead_id, "time_to_complete_ms": time_to_complete_ms},
     )
 
@@ -222,7 +220,6 @@ def prime(
     later in the run, until the next prime; with a journal also in the run's other processes.
     """
     return PrimeCall(
-        PRIME,
         {
             "role": role,
             "hook_mode": hook_mode,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -13,6 +15,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NoOpTracer, SpanKind
 
 from gastown_tracing import context as place
+from gastown_tracing.exporting import call
 from propagation.run import root_span_id
 
 if TYPE_CHECKING:
@@ -95,20 +98,35 @@ def sdk_tracer(provider: trace.TracerProvider, *scope: Any) -> Tracer:
 class RunIds(IdGenerator):
     """Random ids that never begin with the digit 0, because some stores drop leading zeros.
 
-    From the system's generator: it has no state that a fork would copy or `random.seed()` would repeat.
+    The generator is its own, so that a program's `random.seed()` does not make ids come again, and is seeded
+    anew in a forked child, so that parent and child do not give out the same ones.
     """
+
+    def __init__(self) -> None:
+        self._random = random.Random()  # noqa: S311 # ids are no secrets
+        seed = weakref.WeakMethod(self._seed)
+        os.register_at_fork(after_in_child=lambda: call(seed()))
 
     def generate_span_id(self) -> int:
         """Return 64 random bits, the first four of them not all zero."""
-        return _random(8)
+        number = 0
+        while not number >> 60:
+            number = self._random.getrandbits(64)
+        return number
 
     def generate_trace_id(self) -> int:
         """Return 128 random bits, the first four of them not all zero."""
-        return _random(16)
+        number = 0
+        while not number >> 124:
+            number = self._random.getrandbits(128)
+        return number
 
     def is_trace_id_random(self) -> bool:
         """Return True: the 56 bits that W3C Trace Context Level 2 asks for are."""
         return True
+
+    def _seed(self) -> None:
+        self._random.seed()
 
 
 class OneId(IdGenerator):
@@ -128,10 +146,3 @@ class OneId(IdGenerator):
     def is_trace_id_random(self) -> bool:
         """Return True: a v4 UUID's last seven bytes are random."""
         return True
-
-
-def _random(size: int) -> int:
-    number = 0
-    while not number >> (size * 8 - 4):
-        number = int.from_bytes(os.urandom(size), "big")
-    return number

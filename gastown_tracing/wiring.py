@@ -44,22 +44,24 @@ class Wiring:
         shared = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's own omission
         present = program_provider()
         self.provider = present or _own_provider(telemetry, run.run_id, service_name, service_version, shared)
-        self._sink = OwnSpans(self._destination(telemetry) or SpanProcessor())
-        self.provider.add_span_processor(self._sink)
-        self.runtime.use(self.provider, self._sink if present else shared)
+        self._sink = self._destination(telemetry)
+        if self._sink is not None:
+            self.provider.add_span_processor(self._sink)
+        self.runtime.use(self.provider, (self._sink or SpanProcessor()) if present else shared)
 
     def finish(self, timeout: float) -> bool:
         """Undo what was done to the process, and send what is left; False where time ran out."""
         self.runtime.process_env.undo()
         self._ends_at = time.monotonic() + timeout
-        self._sink.shutdown()
+        if self._sink is not None:
+            self._sink.shutdown()
         if self._batch is not None and self._batch.unsent:
             self.runtime.note(f"not every span was sent within {timeout:g} s")
             return False  # the handler stays: what the exporter's thread still says is not the host's
         _logger().removeHandler(self._handler)
         return True
 
-    def _destination(self, telemetry: Telemetry) -> SpanProcessor | None:
+    def _destination(self, telemetry: Telemetry) -> OwnSpans | None:
         """Return what takes ended spans: the journal, else an OTLP endpoint, else nothing."""
         if telemetry.journalled:
             return self._journal(telemetry)
@@ -71,9 +73,9 @@ class Wiring:
 
         exporter = NotedExporter(OTLPSpanExporter(url), config.TRACES_URL, self.runtime.note)
         self._batch = BoundedBatch(exporter, self._seconds_left)
-        return self._batch
+        return OwnSpans(self._batch)
 
-    def _journal(self, telemetry: Telemetry) -> SpanProcessor | None:
+    def _journal(self, telemetry: Telemetry) -> OwnSpans | None:
         """Return what writes each span as it ends; None, with a note, where this process cannot write."""
         journal = telemetry.journal
         try:
@@ -84,9 +86,8 @@ class Wiring:
         if not journal.owned():
             self.runtime.note(f"nothing is recorded: {journal.root} belongs to another user")
             return None
-        return JournalSpanProcessor(
-            JournalSpanExporter(journal, self.provider.resource, errors=self.runtime.errors)
-        )
+        exporter = JournalSpanExporter(journal, self.provider.resource, errors=self.runtime.errors)
+        return OwnSpans(JournalSpanProcessor(exporter))
 
     def _seconds_left(self) -> float:
         return DEFAULT_DEADLINE if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())

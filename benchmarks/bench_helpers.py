@@ -1,0 +1,206 @@
+"""What the Python helpers cost: each row a ratio of two things measured alternately in this one run.
+
+Run it with `python benchmarks/bench_helpers.py`. It exits 1 when a row misses its target.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.util.types import AttributeValue
+
+import gastown_tracing
+from gastown_tracing import context
+from gastown_tracing.masking import mask_arguments, subcommand
+
+RUN = {
+    "GT_RUN": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
+    "GT_ROLE": "demo/polecats/rust",
+    "GT_RIG": "demo",
+    "GT_POLECAT": "rust",
+    "GT_SESSION": "gt-demo-rust",
+    "GT_ROOT": "/town",
+    "GT_AGENT": "claude",
+    "GT_WORK_BEAD": "de-1",
+}
+
+#: What of `bd.call` is known only at its end.
+LATE = ("exit_code", "process.exit.code", "duration_ms")
+
+ROUNDS = 40
+CALLS = 500
+
+Side = Callable[[], object]
+
+
+def alternate(sides: list[Side], reset: Side) -> list[float]:
+    """Return the microseconds a call of each side, best round; the sides take turns, and noise only adds."""
+    times: list[list[float]] = [[] for _ in sides]
+    gc.disable()
+    for _ in range(ROUNDS):
+        for side, found in zip(sides, times, strict=True):
+            reset()
+            start = time.perf_counter()
+            for _ in range(CALLS):
+                side()
+            found.append((time.perf_counter() - start) / CALLS * 1e6)
+    gc.enable()
+    return [min(found) for found in times]
+
+
+def row(what: str, ours: float, base: float, target: float, unit: str = "µs") -> bool:
+    """Print one row; return whether it meets its target (0: no target, the row is for information)."""
+    ratio = ours / base
+    verdict = "" if not target else "  ok" if ratio <= target else "  MISSED"
+    wanted = f"  target ≤ {target:.2f}" if target else ""
+    print(f"{what:<58} {ours:8.2f} {unit} / {base:8.2f} {unit} = {ratio:5.2f}{wanted}{verdict}")
+    return not target or ratio <= target
+
+
+def memory() -> tuple[SimpleSpanProcessor, InMemorySpanExporter]:
+    """Return a processor that keeps spans in memory, and what empties it."""
+    exporter = InMemorySpanExporter()
+    return SimpleSpanProcessor(exporter), exporter
+
+
+@gastown_tracing.traced
+def traced() -> None:
+    """Do nothing, traced."""
+
+
+def bd_call() -> None:
+    with gastown_tracing.bd_call(["list", "--json"]) as call:
+        call.set(exit_code=0)
+
+
+def sling() -> None:
+    with gastown_tracing.sling(bead="de-1", target="demo"):
+        pass
+
+
+def raw_span(raw: trace.Tracer, attributes: Mapping[str, AttributeValue]) -> Side:
+    """Return what a program would write with the SDK alone for a span with these attributes."""
+
+    def raw_side() -> None:
+        with raw.start_as_current_span("raw", attributes=attributes):
+            pass
+
+    return raw_side
+
+
+def raw_bd_call(raw: trace.Tracer, attributes: Mapping[str, AttributeValue]) -> Side:
+    """Return the same for `bd.call`, whose arguments and end have to be looked at there, too."""
+    known = {name: value for name, value in attributes.items() if name not in LATE}
+
+    def raw_side() -> None:
+        start = time.perf_counter_ns()
+        words = ["list", "--json"]
+        asked = {**known, "args": mask_arguments("bd", words), "subcommand": subcommand("bd", words)[1]}
+        with raw.start_as_current_span("raw", kind=trace.SpanKind.CLIENT, attributes=asked) as span:
+            elapsed = (time.perf_counter_ns() - start) / 1e6
+            span.set_attributes({"exit_code": 0, "process.exit.code": 0, "duration_ms": elapsed})
+
+    return raw_side
+
+
+def switched_on() -> bool:
+    """Compare each helper with a raw SDK span of the same attributes."""
+    processor, exporter = memory()
+    provider = gastown_tracing.init(env={**RUN, "GT_OTEL_TRACES_URL": "none", "HOME": "/nonexistent"})
+    assert provider is not None
+    assert provider.tracer_provider is not None
+    provider.tracer_provider.add_span_processor(processor)
+
+    other, kept = memory()
+    plain = TracerProvider()
+    plain.add_span_processor(other)
+    raw = plain.get_tracer("raw")
+
+    def reset() -> None:
+        exporter.clear()
+        kept.clear()
+
+    met = True
+    rows = (("@traced", traced, raw_span), ("sling", sling, raw_span), ("bd_call", bd_call, raw_bd_call))
+    for name, side, base_of in rows:
+        reset()
+        side()
+        attributes = dict(exporter.get_finished_spans()[0].attributes or {})
+        ours, base = alternate([side, base_of(raw, attributes)], reset)
+        title = f"{name}, on / raw SDK span, the same {len(attributes)} attributes"
+        met &= row(title, ours, base, 1.15)
+    provider.shutdown()
+    return met
+
+
+def journal_write() -> None:
+    """Compare a span that is written to the journal with one that stays in memory."""
+    with tempfile.TemporaryDirectory() as directory:
+        env = {**RUN, "GT_OTEL_JOURNAL": f"{directory}/journal", "HOME": directory}
+        provider = gastown_tracing.init(env=env)
+        processor, exporter = memory()
+        plain = TracerProvider()
+        plain.add_span_processor(processor)
+        traced()
+        common = dict(context.runtime.run.common()) if context.runtime else {}
+        ours, base = alternate([traced, raw_span(plain.get_tracer("raw"), common)], exporter.clear)
+        row("@traced, written to the journal / raw SDK span in memory", ours, base, 0)
+        if provider:
+            provider.shutdown()
+
+
+def switched_off() -> bool:
+    """Compare each helper, off, with the OpenTelemetry API's own no-op span."""
+    no_op = trace.NoOpTracer()
+
+    def api() -> None:
+        with no_op.start_as_current_span("off"):
+            pass
+
+    @no_op.start_as_current_span("off")
+    def decorated() -> None:
+        pass
+
+    met = True
+    rows = (("@traced", traced, decorated), ("sling", sling, api), ("bd_call", bd_call, api))
+    for name, side, base_side in rows:
+        ours, base = alternate([side, base_side], lambda: None)
+        met &= row(f"{name}, off / the API's no-op", ours, base, 0.25)
+    return met
+
+
+def imported() -> bool:
+    """Measure `import gastown_tracing` over a bare interpreter: whole processes, in milliseconds."""
+    times: dict[str, list[float]] = {"pass": [], "import gastown_tracing": []}
+    for _ in range(21):
+        for program, found in times.items():
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", program], check=True, env={"PATH": os.defpath})
+            found.append((time.perf_counter() - start) * 1e3)
+    bare, ours = (statistics.median(found) for found in times.values())
+    met = ours - bare <= 15
+    what, verdict = "import gastown_tracing, over a bare interpreter", "ok" if met else "MISSED"
+    print(f"{what:<58} {ours:8.2f} ms - {bare:8.2f} ms = {ours - bare:5.2f} ms  target ≤ 15 ms  {verdict}")
+    return met
+
+
+def main() -> int:
+    """Print every row; return 1 when one misses its target."""
+    met = [switched_off(), switched_on(), imported()]
+    journal_write()
+    return 0 if all(met) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
