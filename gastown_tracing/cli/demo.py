@@ -43,7 +43,7 @@ class _Done:
 
     @property
     def page(self) -> str:
-        return f"{self.journal.root}/demo/{next(iter(self.runs.values()))}.html"
+        return f"{self.journal.root}/demo/{next(iter(self.runs.values()))[:8]}.html"
 
 
 @click.command()
@@ -91,7 +91,7 @@ def _run(given: str | None, keep: bool) -> _Done:
 def _journal(given: str | None) -> tuple[Journal, str]:
     """Return the journal to use, and what names it to other commands: nothing, where the environment does."""
     named = given or os.environ.get(config.JOURNAL, "")
-    root = os.path.abspath(named) if named else _new_directory() + "/journal"
+    root = os.path.abspath(named) if named else _new_directory()
     telemetry = config.load({**os.environ, config.JOURNAL: root})
     if not telemetry.on:
         raise reading.Failure(f"telemetry is off: {telemetry.why}")
@@ -106,7 +106,7 @@ def _journal(given: str | None) -> tuple[Journal, str]:
 
 def _new_directory() -> str:
     """Return the name of a directory in $TMPDIR that does not exist yet; making the journal makes it."""
-    return f"{os.path.realpath(tempfile.gettempdir())}/gt-trace-demo-{os.urandom(4).hex()}"
+    return f"{os.path.realpath(tempfile.gettempdir())}/gt-trace-demo-{os.urandom(3).hex()}"
 
 
 def _runs(journal: Journal, town: Town) -> dict[str, str]:

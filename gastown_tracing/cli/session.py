@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing import config
-from gastown_tracing.cli.reading import Failure, WrongUse, journal_option, json_option, open_journal
+from gastown_tracing.cli.reading import Failure, WrongUse, journal_option, json_option, open_journal, say
 from gastown_tracing.sessions import roles, terminal
 
 if TYPE_CHECKING:
@@ -114,7 +114,8 @@ def start(
     words: tuple[str, ...],
 ) -> None:
     """Start COMMAND as an agent's session: a run of its own, in a tmux pane of its own."""
-    from gastown_tracing.sessions import start as starting  # git, tmux and the journal
+    from gastown_tracing.sessions import foreground
+    from gastown_tracing.sessions import start as starting
 
     try:
         agent = roles.parse(role, name, rig)
@@ -131,12 +132,9 @@ def start(
     )
     env = environment(journal)
     telemetry = config.load(env, request.work_dir)
-    if not telemetry.on:
-        hint = 'eval "$(gt-trace env)" switches it on'
-        click.echo(f"gt-trace: no trace: telemetry is off ({telemetry.why}); {hint}", err=True)
     try:
         if here:
-            starting.here(request, telemetry, {**os.environb, **_encoded(env)})
+            foreground.run(request, telemetry, {**os.environb, **_encoded(env)}, _warn)
         server = _socket(socket, label)
         _runnable(words[0], request.work_dir)
         started = starting.in_tmux(request, telemetry, server, env)
@@ -149,7 +147,13 @@ def start(
         raise Failure(f"tmux: {error}") from error
     except OSError as error:
         raise _failed(words[0], error) from error
+    if started.note:
+        _warn(started.note)
     _say_started(started, journal, as_json)
+
+
+def _warn(note: str) -> None:
+    click.echo(f"gt-trace: {note}", err=True)
 
 
 def _directory(path: str) -> str:
@@ -171,7 +175,7 @@ def _agent_of(word: str) -> str:
 
 def _pairs(given: Sequence[str]) -> dict[str, str]:
     pairs = dict(text.split("=", 1) for text in given if "=" in text)
-    if len(pairs) < len(given):
+    if len(pairs) < len(given) or "" in pairs:
         raise WrongUse("--env takes NAME=VALUE, each name once")
     return pairs
 
@@ -275,10 +279,10 @@ def list_sessions(everything: bool, journal: str | None, as_json: bool) -> None:
         raise Failure(f"{error.filename or where.root}: {error.strerror}") from error
     rows = table.rows(where, found, everything)
     if as_json:
-        click.echo(json.dumps({"sessions": rows}, indent=1))
+        say(json.dumps({"sessions": rows}, indent=1) + "\n")
         return
     _say_reaped(found)
-    click.echo("\n".join(table.lines(rows)) if rows else "no live sessions")
+    say("\n".join([*table.lines(rows), ""]) if rows else "no live sessions\n")
 
 
 def _say_reaped(found: Sequence[Found]) -> None:

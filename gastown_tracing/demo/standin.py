@@ -101,7 +101,18 @@ def _traced(event: str, *words: str) -> list[str]:
 def _sling(bead: str) -> int:
     """Give the bead to the polecat and start the polecat's session."""
     hook = _traced("bd.call", "--", "bd", "update", bead, "--assignee=demo/polecats/Toast", "--json")
-    who = ["--role", "polecat", "--name", "Toast", "--rig", "demo", "--issue", bead]
+    who = [
+        "--role",
+        "polecat",
+        "--name",
+        "Toast",
+        "--rig",
+        "demo",
+        "--issue",
+        bead,
+        "--env",
+        "BD_ACTOR=demo/polecats/Toast",
+    ]
     script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "polecat.sh")
     spawn = _traced("polecat.spawn", "--attr", "name=Toast", "--attr", "rig=demo", "--", "demo-spawn")
     subprocess.run(hook, check=False)

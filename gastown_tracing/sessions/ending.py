@@ -78,7 +78,16 @@ def is_closed(journal: Journal, trace_id: str) -> bool:
 def run_info(directory: str) -> dict[str, object] | None:
     """Return a run's run.json, None where there is none that can be read."""
     info = layout.load_json(layout.read_text(directory + "/run.json") or "")
-    return info if isinstance(info, dict) and info.get("start_time_unix_nano") else None
+    return info if isinstance(info, dict) and is_usable(info) else None
+
+
+def is_usable(info: Mapping[str, object]) -> bool:
+    """Return whether a run.json holds what closing the run needs."""
+    return (
+        str(info.get("start_time_unix_nano", "")).isdecimal()
+        and "trace_id" in info
+        and "root_span_id" in info
+    )
 
 
 def _root(info: Mapping[str, object], start: int, end: int, outcome: Mapping[str, object]) -> otlp.Span:

@@ -98,10 +98,10 @@ class Inspector:
         return Liveness("live", f"process {pane.get('pid')} runs")
 
     def _tmux_session(self, pane: Mapping[str, str]) -> Liveness:
-        server = pane.get("server_pid", "")
+        server = str(pane.get("server_pid", ""))
         if _state(pane, "server_pid", "server_start") == "gone":
             return Liveness("dead", f"its tmux server, process {server}, is gone")
-        answer = self.ask(pane.get("socket", ""))
+        answer = self.ask(str(pane.get("socket", "")))
         if answer.sessions is None:
             return Liveness("unknown", f"its tmux server cannot be asked: {answer.refusal}")
         if answer.server_pid != server:

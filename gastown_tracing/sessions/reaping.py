@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gastown_tracing.journal import markers, reader
-from gastown_tracing.sessions.ending import close
+from gastown_tracing.sessions.ending import close, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _wanted(journal: Journal, run: Run) -> bool:
         directory = journal.run_dir(run.trace_id)
         if os.path.isdir(directory + "/open"):
             markers.sweep(directory)
-    return not run.closed and bool(run.info)
+    return not run.closed and is_usable(run.info)
 
 
 def _look(journal: Journal, run: Run, inspector: Inspector) -> Found:

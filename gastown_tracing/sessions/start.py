@@ -1,11 +1,11 @@
-"""Start a session: in a tmux pane of its own, or here in the foreground."""
+"""Start a session in a tmux pane of its own; what its start in the foreground shares with that."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
 from gastown_tracing.sessions import processes, receiver, roles, settings, terminal
@@ -18,7 +18,6 @@ from gastown_tracing.sessions.run import (
     session_variables,
     write_pane,
 )
-from gastown_tracing.shims import child
 from propagation import rules
 from propagation.traceparent import SpanContext
 
@@ -39,6 +38,7 @@ OF_ONE_SESSION = (
     "GT_WORK_BEAD",
     "GT_WORK_MOL",
     "GT_WORK_BUILD",
+    receiver.RECEIVER,
 )
 
 #: Who may give a session these: the operator, but not the session that starts it, whose own they are.
@@ -67,11 +67,12 @@ class Request:
 
 @dataclass(frozen=True)
 class Started:
-    """A session that runs in tmux; `run` is None where telemetry is off."""
+    """A session that runs in tmux; `run` is None where nothing is recorded, and `note` says why."""
 
     session: str
     socket: str
     run: RunHandle | None
+    note: str
 
 
 def origin(env: Mapping[str, str], journal: Journal) -> SpanContext | None:
@@ -81,24 +82,37 @@ def origin(env: Mapping[str, str], journal: Journal) -> SpanContext | None:
 
 
 def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[str, str]) -> Started:
-    """Start the session in tmux. Raises TmuxError, SessionExists; OSError when the run cannot be recorded."""
+    """Start the session in tmux. Raises TmuxError, SessionExists; then nothing runs.
+
+    What cannot be recorded does not keep a session from starting: `note` says it.
+    """
     present = terminal.global_environment(socket, env)
     if request.session_name in (terminal.ask(socket, terminal.without_identity(env)).sessions or {}):
         raise terminal.SessionExists(f"duplicate session: {request.session_name}")
-    handle = _make_run(request, telemetry, env, {**processes.describe(os.getpid()), "socket": socket})
-    variables = _variables(request, telemetry, handle, env, {**env, **present})
+    spawner = {**processes.describe(os.getpid()), "socket": socket}
+    handle, note = make_run(request, telemetry, env, spawner)
+    variables = session_variables_for(request, telemetry, handle, env, {**env, **present})
     blank = {name: "" for name in OF_ONE_SESSION if present.get(name) and name not in variables}
     try:
         pane = _spawn(request, socket, {**variables, **blank}, env)
     except terminal.TmuxError as error:
         if handle:
-            record_start(handle, error=str(error))
-            close(handle.journal, handle.trace_id, reason="not started", error=str(error))
+            not_started(handle, str(error))
         raise
-    if handle:
-        write_pane(handle, pane)
-        record_start(handle)
-    return Started(request.session_name, pane["socket"], handle)
+    try:
+        if handle:
+            write_pane(handle, pane)
+            record_start(handle)
+    except OSError as error:
+        note = f"the trace is not whole: {error.filename or handle}: {error.strerror}"
+    return Started(request.session_name, pane["socket"], handle, note)
+
+
+def not_started(handle: RunHandle, error: str) -> None:
+    """Close the run of a session that could not be started, as an error."""
+    with contextlib.suppress(OSError):  # there is another error to tell
+        record_start(handle, error=error)
+        close(handle.journal, handle.trace_id, reason="not started", error=error)
 
 
 def _spawn(
@@ -131,13 +145,25 @@ def own_context_only(variables: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _make_run(
+def make_run(
     request: Request, telemetry: Telemetry, env: Mapping[str, str], spawner: Mapping[str, str]
-) -> RunHandle | None:
-    """Make the run, and its journal where there is none yet; None where telemetry is off."""
+) -> tuple[RunHandle | None, str]:
+    """Make the run, and its journal where there is none yet; or return None and say why there is no trace."""
+    journal = telemetry.journal
     if not telemetry.on:
-        return None
-    journal = create(telemetry.journal.root, settings.copied(env))
+        hint = 'eval "$(gt-trace env)" switches it on'
+        return None, f"no trace: telemetry is off ({telemetry.why}); {hint}"
+    if journal.exists() and not journal.owned():
+        return None, f"no trace: the journal {journal.root} belongs to another user"
+    try:
+        return _create_run(request, create(journal.root, settings.copied(env)), env, spawner), ""
+    except OSError as error:
+        return None, f"no trace: {error.filename or journal.root}: {error.strerror}"
+
+
+def _create_run(
+    request: Request, journal: Journal, env: Mapping[str, str], spawner: Mapping[str, str]
+) -> RunHandle:
     return create_run(
         journal,
         role=request.agent.role,
@@ -160,7 +186,7 @@ def _given(request: Request, env: Mapping[str, str]) -> dict[str, str]:
     return {**{name: env[name] for name in names if env.get(name)}, **request.given}
 
 
-def _variables(
+def session_variables_for(
     request: Request,
     telemetry: Telemetry,
     handle: RunHandle | None,
@@ -180,52 +206,3 @@ def _variables(
         return {**who, **_given(request, env)}
     address = telemetry.config.file.get(receiver.RECEIVER, "")
     return {**session_env(handle, env), **receiver.variables(address, present)}
-
-
-def here(request: Request, telemetry: Telemetry, environ: Mapping[bytes, bytes]) -> NoReturn:
-    """Run the session's command in the foreground, and end as it ends. Raises OSError when it cannot be run.
-
-    Signals, the terminal and the exit code are passed on as `gt-trace exec` does it.
-    """
-    caller = child.Caller(child.block_signals())
-    try:
-        argv = [os.fsencode(word) for word in request.command]
-        os.chdir(request.work_dir)
-        file = child.find(argv[0], environ.get(b"PATH"))
-        env = {os.fsdecode(name): os.fsdecode(value) for name, value in environ.items()}
-        handle = _make_run(request, telemetry, env, processes.describe(os.getpid()))
-        variables = _variables(request, telemetry, handle, env, env)
-        kept = {name: value for name, value in env.items() if name not in OF_ONE_SESSION}
-        full = {os.fsencode(name): os.fsencode(value) for name, value in {**kept, **variables}.items()}
-        if handle is None:
-            child.replace(argv, full, caller)
-        pid = _start_here(handle, file, argv, full, caller)
-    except OSError:
-        caller.restore()
-        raise
-    status = child.wait(pid)
-    with contextlib.suppress(OSError):  # whatever the journal says, the command's exit code is what counts
-        _close_here(handle, status)
-    child.exit_as(status)
-
-
-def _start_here(
-    handle: RunHandle, file: bytes, argv: list[bytes], environ: Mapping[bytes, bytes], caller: child.Caller
-) -> int:
-    try:
-        pid = child.start(file, argv, environ, caller)
-    except OSError as error:
-        record_start(handle, error=str(error))
-        close(handle.journal, handle.trace_id, reason="not started", error=str(error))
-        raise
-    with contextlib.suppress(OSError):
-        write_pane(handle, processes.describe(pid))
-        record_start(handle)
-    return pid
-
-
-def _close_here(handle: RunHandle, status: int) -> None:
-    code = os.waitstatus_to_exitcode(status)
-    error = f"killed by {child.signal_name(-code)}" if code < 0 else ""
-    code = 128 - code if code < 0 else code
-    close(handle.journal, handle.trace_id, reason="exited", exit_code=code, error=error)

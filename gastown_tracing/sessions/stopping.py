@@ -42,6 +42,8 @@ def stop(journal: Journal, run: Run, reason: str, env: Mapping[str, str]) -> boo
     """
     if run.closed:
         return False
+    if not journal.owned():
+        raise NotStoppable(f"the journal {journal.root} belongs to another user")
     liveness = Inspector(env).look(run.info, run.pane)
     if liveness.state == "dead":
         end = last_evidence(journal, run.trace_id)

@@ -93,7 +93,7 @@ def test_command_that_cannot_run_leaves_nothing(sessions: Sessions) -> None:
 
 def test_switched_off_is_the_plain_command(sessions: Sessions) -> None:
     """With OTEL_SDK_DISABLED the command runs in our place and nothing is written."""
-    env = {**sessions.env, "OTEL_SDK_DISABLED": "true"}
-    done = sessions(*HERE, "sh", "-c", "echo $GT_ROLE $GT_RUN; exit 3", env=env)
-    assert (done.returncode, done.stdout) == (3, "demo/witness\n")
+    env = {**sessions.env, "OTEL_SDK_DISABLED": "true", "TRACEPARENT": "theirs", "GT_POLECAT": "Toast"}
+    done = sessions(*HERE, "sh", "-c", "echo $GT_ROLE $GT_RUN $GT_POLECAT $TRACEPARENT; exit 3", env=env)
+    assert (done.returncode, done.stdout) == (3, "demo/witness theirs\n")
     assert not os.path.exists(sessions.journal.root)

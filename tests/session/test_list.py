@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from session_kit import Sessions, until
@@ -99,7 +100,7 @@ def test_other_boot_is_the_end(sessions: Sessions) -> None:
     assert "booted again" in str(sessions.spans(run_id)["gt.session"].attributes["gastown.evidence"])
 
 
-def changed(sessions: Sessions, run_id: str, file: str, **fields: str) -> None:
+def changed(sessions: Sessions, run_id: str, file: str, **fields: Any) -> None:
     path = Path(sessions.journal.run_dir(run_id), file)
     path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
 
@@ -285,3 +286,20 @@ def test_no_journal(sessions: Sessions) -> None:
     """Where there is no journal the error says how to get one."""
     done = sessions("list")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("run.json", {"start_time_unix_nano": "yesterday"}),
+        ("run.json", {"root_span_id": None, "host": 7}),
+        ("pane.json", {"server_pid": 7, "socket": 7, "session_id": None}),
+        ("pane.json", {"server_pid": "x", "pid_namespace": None}),
+    ],
+)
+def test_broken_files_spoil_nothing(sessions: Sessions, file: str, fields: dict[str, Any]) -> None:
+    """Whatever one run's files hold, the others are listed."""
+    broken, whole = sessions.start("--session", "broken"), sessions.start()
+    changed(sessions, broken, file, **fields)
+    assert whole in [row["run_id"] for row in sessions.list("--all")]
+    assert sessions("stop", "hq-mayor").returncode == 0

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from session_kit import Sessions, until
 
+from gastown_tracing.journal.layout import create
 from propagation import baggage, resource
 from propagation.run import parse_run_id, root_span_id, to_uuid
 
@@ -263,3 +265,43 @@ def test_switched_off_means_no_trace_but_a_session(sessions: Sessions, tmp_path:
     assert seen["GT_ROLE"] == "mayor"
     assert not {"GT_RUN", "TRACEPARENT", "BAGGAGE"} & set(seen)
     assert sorted(Path(sessions.journal.root).rglob("*")) == before
+
+
+def journal_of_another_user(journal: Path) -> Path:
+    if os.geteuid():
+        pytest.skip("only root can act as another user")
+    create(str(journal))
+    os.chown(journal, 65534, 65534)
+    return journal
+
+
+def journal_that_cannot_be_made(journal: Path) -> Path:
+    return Path("/proc/nowhere")
+
+
+@pytest.mark.parametrize("make", [journal_of_another_user, journal_that_cannot_be_made])
+@pytest.mark.parametrize("here", [False, True], ids=["tmux", "here"])
+def test_journal_out_of_reach_keeps_nothing_from_running(
+    sessions: Sessions, journal_root: Path, make: Callable[[Path], Path], here: bool
+) -> None:
+    """Where nothing can be recorded the session starts all the same, and one line says why there is no
+    trace.
+    """
+    journal = make(journal_root)
+    before = sorted(journal.rglob("*"))
+    place = ("--here",) if here else ("--socket", sessions.socket)
+    done = sessions("start", "--role", "mayor", *place, "--journal", str(journal), "--", "sleep", "0.1")
+    assert (done.returncode, len(done.stderr.splitlines())) == (0, 1), done
+    assert "no trace: " in done.stderr
+    assert str(journal) in done.stderr
+    assert sorted(journal.rglob("*")) == before
+
+
+def test_odd_bytes_are_carried(sessions: Sessions, tmp_path: Path) -> None:
+    """A variable and a directory that are no UTF-8 neither fail nor change."""
+    odd = os.fsdecode(b"a\xffb")
+    (tmp_path / odd).mkdir()
+    command = writes_environment(tmp_path / "env")
+    sessions.start("--env", f"BD_ACTOR={odd}", "--work-dir", str(tmp_path / odd), command=command)
+    until((tmp_path / "env").exists, "the session")
+    assert b"BD_ACTOR=a\xffb\n" in (tmp_path / "env").read_bytes()
