@@ -14,6 +14,8 @@ from gastown_tracing import config
 
 if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.journal.reader import Run
+    from gastown_tracing.sessions.liveness import Inspector
     from gastown_tracing.view.choice import Choice
     from gastown_tracing.view.load import Look
     from gastown_tracing.view.theme import Style
@@ -108,10 +110,16 @@ def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
 
 def looker() -> Look:
     """Return a function that says whether an open run lives; each tmux server is asked once."""
-    from gastown_tracing.sessions.liveness import Inspector
+    inspectors: list[Inspector] = []
 
-    inspector = Inspector(os.environ)
-    return lambda run: inspector.look(run.info, run.pane).state if run.info else "unknown"
+    def look(run: Run) -> str:
+        from gastown_tracing.sessions.liveness import Inspector
+
+        if not inspectors:
+            inspectors.append(Inspector(os.environ))
+        return inspectors[0].look(run.info, run.pane).state if run.info else "unknown"
+
+    return look
 
 
 def style(color: str, plain: bool, width: int | None, elsewhere: int = DEFAULT_WIDTH) -> Style:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 
 from gastown_tracing.view import text, titles
 from gastown_tracing.view.axis import Axis
@@ -36,15 +36,25 @@ def render(trace: Trace, options: Options) -> str:
     return "".join(f"{line}\n" for line in Screen(trace, options).lines())
 
 
-@dataclass(frozen=True, slots=True)
+#: What is said about a node, and its style.
+_Remark = tuple[str, str]
+
+
+@dataclass(slots=True)
 class _Row:
-    """A node on its line: the guides before it, those under it, and its remarks as (text, style)."""
+    """A node on its line: the guides before it and those under it, its label, what is said beside and below.
+
+    `cells` is the width of guide and label, `room` that of what stands beside.
+    """
 
     node: Node
     guide: str
     under: str
     label: str
-    remarks: list[tuple[str, str]]
+    cells: int
+    beside: list[_Remark]
+    room: int
+    below: list[_Remark]
 
 
 class Screen:
@@ -56,7 +66,7 @@ class Screen:
         self.width = max(options.width, 20)
         self.glyphs: Glyphs = ASCII if options.ascii else UTF8
         self.paint = Paint(options.colour)
-        self.started = datetime.fromtimestamp(trace.start_ns / 1e9, options.zone).astimezone(options.zone)
+        self.started = text.moment(trace.start_ns, options.zone)
         self.rows = list(self._rows())
         self.label, self.remarks, cells = self._columns()
         self.axis = Axis(trace.axis_start_ns, trace.axis_end_ns, cells, trace.gaps, self.glyphs.idle)
@@ -85,22 +95,11 @@ class Screen:
         """Return the cells of label, remarks and bars, from what there is to show."""
         if self.width < BARS_FROM:
             return self.width - _DURATION - 1, 0, 0
-        most = self.width // 5
-        fitting = (self._remarks_width(row, most) for row in self.rows)
-        remarks = max(fitting, default=0)
-        wanted = max((text.width(row.guide) + text.width(row.label) for row in self.rows), default=0)
+        remarks = max((row.room for row in self.rows), default=0)
+        wanted = max((row.cells for row in self.rows), default=0)
         label = min(max(wanted, 16), self.width * 45 // 100)
         spaces = 3 if remarks else 2
         return label, remarks, self.width - label - remarks - _DURATION - spaces
-
-    def _remarks_width(self, row: _Row, most: int) -> int:
-        """Return the cells of the remarks that fit beside a row when there are `most`."""
-        used = 0
-        for remark, _ in row.remarks:
-            needed = text.width(remark) + (2 if used else 0)
-            if used + needed <= most:
-                used += needed
-        return used
 
     def _scale(self) -> str:
         """Return the line of tick labels and shortened gaps."""
@@ -115,19 +114,22 @@ class Screen:
         """Yield the rows in the order of the screen."""
         glyphs = self.glyphs
         longest = max(self.width // 5, 4)
+        most = self.width // 5 if self.width >= BARS_FROM else 0
         work = titles.text(self.trace.info.get("issue_id"))
         stack = [(root, "", "", "") for root in reversed(self.trace.roots)]
         while stack:
             node, guide, under, parent_process = stack.pop()
             process = node.process or parent_process
-            remarks = self._remarks(node, work, "" if process == parent_process else process)
+            label = self._label(node)
+            row = _Row(node, guide, under, label, len(guide) + text.width(label), [], 0, [])
+            _split(row, self._remarks(node, work, "" if process == parent_process else process), most)
             work = node.work or work
-            yield _Row(node, guide, under, self._label(node), remarks)
+            yield row
             if len(under) > longest:
                 under = glyphs.deep + under[len(under) - longest + 2 :]
-            for index in range(len(node.children) - 1, -1, -1):
-                last = index == len(node.children) - 1
-                branch, down = (glyphs.last, glyphs.blank) if last else (glyphs.branch, glyphs.down)
+            last = len(node.children) - 1
+            for index in range(last, -1, -1):
+                branch, down = (glyphs.last, glyphs.blank) if index == last else (glyphs.branch, glyphs.down)
                 stack.append((node.children[index], under + branch, under + down, process))
 
     def _label(self, node: Node) -> str:
@@ -144,7 +146,7 @@ class Screen:
         detail = self.clean(node.detail)
         return f"{marks}{title} {detail}" if detail else marks + title
 
-    def _remarks(self, node: Node, work: str, process: str) -> list[tuple[str, str]]:
+    def _remarks(self, node: Node, work: str, process: str) -> list[_Remark]:
         """Return what is said beside a row, each with its style, the most useful first."""
         glyphs = self.glyphs
         remarks = []
@@ -166,38 +168,32 @@ class Screen:
 
     def _lines_of(self, row: _Row) -> Iterator[str]:
         """Yield the line of a row and what hangs under it: remarks without room, links, log records."""
-        beside: list[str] = []
-        below: list[tuple[str, str]] = []
-        free = self.remarks
-        for remark, style in row.remarks:
-            needed = text.width(remark) + (2 if beside else 0)
-            if needed <= free:
-                beside.append(self.paint(remark, style))
-                free -= needed
-            else:
-                below.append((remark, style))
-        yield self._line(row, "  ".join(beside))
-        below += [(self._link(link), "link") for link in row.node.links]
+        yield self._line(row)
+        below = row.below + [(self._link(link), "link") for link in row.node.links]
         if self.options.logs:
             below += [log_line(self, log) for log in row.node.logs]
         guide = row.under + (self.glyphs.down if row.node.children else self.glyphs.blank)
         for remark, style in below:
             yield self.paint(guide, "dim") + self.paint(self.cut(remark, self.width - len(guide)), style)
 
-    def _line(self, row: _Row, remarks: str) -> str:
+    def _line(self, row: _Row) -> str:
         """Return the row's own line: label, bar, duration, remarks."""
         node, paint = row.node, self.paint
-        label = self.cut(row.label, self.label - len(row.guide))
+        label, cells = row.label, row.cells
+        if cells > self.label:
+            label = self.cut(label, self.label - len(row.guide))
+            cells = len(row.guide) + text.width(label)
         style = node.state if node.state == "live" or (node.error and not node.members) else node.family
         if node.faded:
             style = "dim"
-        space = " " * (self.label - len(row.guide) - text.width(label) + 1)
-        line = paint(row.guide, "dim") + self._two_tone(label, node, style) + space
+        line = paint(row.guide, "dim") + self._two_tone(label, node, style) + " " * (self.label - cells + 1)
         if self.axis.cells > 0:
-            first, cells = bar(node, self.axis, self.glyphs)
-            line += " " * first + paint(cells, style) + " " * (self.axis.cells - first - len(cells) + 1)
+            first, drawn = bar(node, self.axis, self.glyphs)
+            line += " " * first + paint(drawn, style) + " " * (self.axis.cells - first - len(drawn) + 1)
         line += self.clean(text.duration(node.busy_ns)).rjust(_DURATION)
-        return f"{line} {remarks}" if remarks else line
+        if row.beside:
+            line += " " + "  ".join([paint(remark, style) for remark, style in row.beside])
+        return line
 
     def _two_tone(self, label: str, node: Node, style: str) -> str:
         """Return a label with its detail (or a fold's number) toned down."""
@@ -220,3 +216,14 @@ class Screen:
             if link.effect
             else f"{glyphs.cause} caused by {what} {where}"
         )
+
+
+def _split(row: _Row, remarks: list[_Remark], most: int) -> None:
+    """Put each remark beside the row while `most` cells hold it, else below, in place."""
+    for remark in remarks:
+        needed = text.width(remark[0]) + (2 if row.room else 0)
+        if row.room + needed <= most:
+            row.beside.append(remark)
+            row.room += needed
+        else:
+            row.below.append(remark)

@@ -12,7 +12,7 @@ import hashlib
 import html
 import json
 from collections.abc import Iterator, Mapping
-from datetime import datetime, tzinfo
+from datetime import tzinfo
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +67,7 @@ class _Page:
 
     def __init__(self, trace: Trace, zone: tzinfo | None) -> None:
         self.trace = trace
-        self.started = datetime.fromtimestamp(trace.start_ns / 1e9, zone).astimezone(zone)
+        self.started = text.moment(trace.start_ns, zone)
         self.resources: list[dict[str, Any]] = []
         self._numbers: dict[int, int] = {}
 
@@ -90,7 +90,7 @@ class _Page:
         }
 
     def _at(self, time_ns: int) -> float:
-        return (time_ns - self.trace.axis_start_ns) / 1e3
+        return (text.within(time_ns) - self.trace.axis_start_ns) / 1e3
 
     def _facts(self) -> Iterator[tuple[str, str, str]]:
         """Yield (name, value, style) of what stands in the header."""

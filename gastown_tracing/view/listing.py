@@ -47,7 +47,7 @@ class Row:
 
     def data(self) -> dict[str, object]:
         """Return the row for JSON, with its start as an ISO time too."""
-        started = datetime.fromtimestamp(self.start_ns / 1e9).astimezone()
+        started = text.moment(self.start_ns)
         return {**asdict(self), "start": started.isoformat(timespec="milliseconds")}
 
 
@@ -185,6 +185,6 @@ def commands(rows: Sequence[Row], style: Style) -> str:
 
 def _started(start_ns: int) -> str:
     """Return a local time, its date only where it is not today."""
-    started = datetime.fromtimestamp(start_ns / 1e9)
+    started = text.moment(start_ns)
     today = started.date() == datetime.now().date()
     return f"{started:%H:%M:%S}" if today else f"{started:%Y-%m-%d %H:%M}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gastown_tracing.view import titles
+from gastown_tracing.view import text, titles
 
 if TYPE_CHECKING:
     from gastown_tracing.journal.parse import ReadLog, ReadSpan
@@ -68,10 +68,10 @@ class Source:
 class Node:
     """One line of the waterfall: a span, or like siblings folded into one (then `members` has them).
 
-    `state` is `ok`, `error` or `live`; `error` the failure in words; `orphan` why it hangs where it hangs;
-    `twin` that another span has its id; `spans` and `errors` count it and everything under it; `busy_ns` is its
-    own length, a fold's the sum of its members'; `hidden` counts spans below it that a filter left out; `faded`
-    marks one shown only for what is under it.
+    `state` is `ok`, `error` or `live`; `error` the failure in words; `orphan` why it hangs where it does;
+    `twin` that another span has its id. `spans` and `errors` count it and everything under it. `busy_ns` is
+    its length, a fold's the sum of its members'. `hidden` counts spans below it that a filter left out;
+    `faded` marks one shown only for what is under it.
     """
 
     span_id: str
@@ -142,7 +142,7 @@ def build(source: Source, now_ns: int) -> Trace:
     roots = _grow(nodes, root)
     _attach_logs(source.logs, nodes, root or (roots[0] if roots else None))
     _count(roots)
-    start = min((node.start_ns for node in nodes), default=source.start_ns)
+    start = min((node.start_ns for node in nodes), default=text.within(source.start_ns))
     end = max((node.end_ns for node in nodes), default=start)
     reason = titles.text(root.span.attributes.get("reason")) if root and root.span else ""
     errors = sum(node.state == "error" for node in nodes)
@@ -185,15 +185,16 @@ def _node(span: ReadSpan, source: Source, live_until: int) -> Node:
     """Return the node of one span; `live_until` is the time now for one in progress, else 0."""
     attributes = span.attributes
     title, detail = titles.title(span.name, attributes)
-    end = max(live_until or span.end_ns, span.start_ns)
+    start = text.within(span.start_ns)
+    end = max(text.within(live_until or span.end_ns), start)
     error = "" if live_until else titles.failure(span)
-    node = Node(span.span_id, span.name, title, span.start_ns, end, detail, titles.family(span.name))
+    node = Node(span.span_id, span.name, title, start, end, detail, titles.family(span.name))
     node.process = titles.process(attributes, span.resource)
     node.work = titles.text(attributes.get("work_bead"))
     node.parent_id = span.parent_id
     node.error = error
     node.state = "live" if live_until else "error" if error else "ok"
-    node.busy_ns = end - span.start_ns
+    node.busy_ns = end - start
     node.span = span
     if span.links:
         node.links = [
@@ -208,7 +209,7 @@ def _node(span: ReadSpan, source: Source, live_until: int) -> Node:
 def _open_root(source: Source, nodes: list[Node], now_ns: int) -> Node:
     """Return the root of a run whose root span has not been written yet, from what run.json says."""
     first = min((node.start_ns for node in nodes), default=now_ns)
-    start = source.start_ns or first
+    start = text.within(source.start_ns or first)
     live = source.state in ("live", "unknown")
     end = now_ns if live else source.end_ns or max((node.end_ns for node in nodes), default=start)
     name = titles.text(source.info.get("name")) or "gt.session"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.parse import ReadSpan, parse_spans
 from gastown_tracing.journal.reader import Run, list_runs
-from gastown_tracing.view import titles
+from gastown_tracing.view import text, titles
 from gastown_tracing.view.model import Link, Source
 
 #: Bytes of other runs that are searched for effects, the newest first.
@@ -74,7 +74,7 @@ def _effects(journal: Journal, trace_id: str, began: int, runs: dict[str, Run]) 
 
 def _hours(journal: Journal, since_ns: int) -> Iterator[str]:
     """Yield the directories of commands outside any session since then, the newest first."""
-    first = datetime.fromtimestamp(max(since_ns, 0) / 1e9, UTC).strftime("%Y-%m-%dT%H")
+    first = text.moment(since_ns, UTC).strftime("%Y-%m-%dT%H")
     try:
         hours = sorted(os.listdir(f"{journal.root}/loose"), reverse=True)
     except OSError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from datetime import datetime, tzinfo
 
 #: Sub-second units, largest first: (nanoseconds, name).
 _SMALL = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
@@ -11,7 +13,18 @@ _SMALL = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs"))
 _LARGE = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
 #: What looks the same, or nearly, in ASCII.
-_PLAIN = (("‹", "<"), ("›", ">"), ("…", "..."), ("×", "x"), ("µ", "u"), ("→", "->"))  # noqa: RUF001 - looks alike on purpose
+_PLAIN = (
+    *(("‹", "<"), ("›", ">"), ("…", "..."), ("µ", "u"), ("→", "->")),
+    ("×", "x"),  # noqa: RUF001 - the sign itself
+)
+
+#: Text of which every character takes one cell: Latin, and what our own glyphs are made of.
+_NARROW = re.compile(
+    r"[ -\u02ff\u2010-\u2027\u2039\u203a\u2190-\u21ff\u22ef\u2400-\u2421\u2500-\u25fc\u2717]*"
+)
+
+#: In the year 9999, in every time zone.
+_LAST_SECOND = 253_402_000_000
 
 #: Emoji variation selectors: terminals disagree about the width they ask for, so none is written.
 _VARIATION = dict.fromkeys((0xFE0E, 0xFE0F))
@@ -31,14 +44,32 @@ def clean(text: str, *, ascii_only: bool = False) -> str:
         text = text.translate(_VARIATION)
     if not text.isprintable():
         text = "".join(_shown(character) for character in text)
-    return _to_ascii(text) if ascii_only else text
+    if ascii_only:
+        return _to_ascii(text)
+    return text if _NARROW.fullmatch(text) else _with_few_marks(text)
+
+
+def _with_few_marks(text: str) -> str:
+    """Return `text` with at most three combining marks on a character: a heap of them covers other lines."""
+    kept = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.category(character) in ("Mn", "Me") else 0
+        if marks <= 3:
+            kept.append(character)
+    return "".join(kept)
 
 
 def _to_ascii(text: str) -> str:
-    """Return `text` with common punctuation spelled in ASCII and every other character as `?`."""
-    for fancy, plain in _PLAIN:
-        text = text.replace(fancy, plain)
-    return "".join(character if " " <= character <= "~" else "?" for character in text)
+    """Return `text` in ASCII: punctuation spelled out, letters without accents, the rest as `?`."""
+    for fancy, simple in _PLAIN:
+        text = text.replace(fancy, simple)
+    plain = unicodedata.normalize("NFD", text)
+    return "".join(
+        character if " " <= character <= "~" else "?"
+        for character in plain
+        if not unicodedata.category(character).startswith("M")
+    )
 
 
 def _shown(character: str) -> str:
@@ -58,7 +89,7 @@ def _shown(character: str) -> str:
 
 def width(text: str) -> int:
     """Return how many terminal cells `text` (already cleaned) takes."""
-    if text.isascii():
+    if text.isascii() or _NARROW.fullmatch(text):
         return len(text)
     from wcwidth import wcswidth
 
@@ -114,12 +145,25 @@ def wrap(parts: list[str], cells: int, separator: str) -> list[list[int]]:
     return lines
 
 
+def within(time_ns: int) -> int:
+    """Return a time as OTLP's unsigned 64 bits can have it, whatever a file says."""
+    return min(max(time_ns, 0), 2**64 - 1)
+
+
+def moment(time_ns: int, zone: tzinfo | None = None) -> datetime:
+    """Return a time of the Unix epoch in a zone (None: local), at most that of the last year calendars have."""
+    seconds = min(within(time_ns) / 1e9, _LAST_SECOND)
+    return datetime.fromtimestamp(seconds, zone).astimezone(zone)
+
+
 def duration(nanoseconds: int) -> str:
-    """Return a length of time with two or three significant digits: `12 ms`, `6.7 s`, `2m 05s`, `3h 20m`."""
-    nanoseconds = max(nanoseconds, 0)
+    """Return a length of time in at most eight cells: `12 ms`, `6.7 s`, `2m 05s`, `3h 20m`, `999d 23h`."""
+    nanoseconds = within(nanoseconds)
     if nanoseconds < 59_950_000_000:
         return _short_duration(nanoseconds)
     seconds = round(nanoseconds / 1e9)
+    if seconds >= 1000 * 86_400:
+        return f"{seconds // 86_400}d"
     for unit, name, small, small_name in _LARGE:
         if seconds >= unit:
             whole, rest = divmod(seconds, unit)

@@ -197,7 +197,7 @@ class Book:
 
 
 def a_day(root: Path) -> Book:
-    """Return a session with everything in it: cause, folds, failures, orphan, mail, logs, idle time."""
+    """Return a session with a cause, folds, failures, an orphan, mail, logs and idle time."""
     cause = Book(root, OTHER, {"session": "hq-mayor", "role": "mayor", "rig": "", "issue_id": ""}, -20)
     sling = cause.span("sling", -2, -0.1, "b" * 16, bead="gt-abc", target="gastown")
     book = Book(root)
@@ -221,7 +221,7 @@ def a_day(root: Path) -> Book:
         tool,
         attributes={"name": "make", "process.executable.name": "make", "process.pid": 4300},
     )
-    lost = book.span("bd.call", 22.85, 22.95, tool, error="claim lost: gt-abc is held by gastown/polecats/rust",
+    lost = book.span("bd.call", 22.85, 22.95, tool, error="claim lost: gt-abc is held by gastown/rust",
                      subcommand="update", args="update gt-abc --claim", exit_code=1)  # fmt: skip
     book.log("bd.call", 22.95, lost, 17, error="claim lost", status="error")
     book.span("git.operation", 23.2, 24.5, operation="push", branch="polecat/toast")
