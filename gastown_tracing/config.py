@@ -18,6 +18,9 @@ LOGS_URL = "GT_OTEL_LOGS_URL"
 JOURNAL = "GT_OTEL_JOURNAL"
 URLS = (TRACES_URL, METRICS_URL, LOGS_URL)
 
+RECEIVER = "GT_OTEL_RECEIVER"
+EXPORTER_PREFIX = "OTEL_EXPORTER_OTLP_"
+
 #: What switches one signal off while the others are on.
 NO_ENDPOINT = "none"
 
@@ -62,7 +65,7 @@ SETTINGS = (
     Setting("OTEL_SDK_DISABLED", "flag", "", "`true`: telemetry is off, whatever else is set"),
     Setting("GT_OTEL_DEBUG", "flag", "", "`1`: say on stderr what was ignored or failed"),
     Setting("GT_OTEL_NATIVE", "flag", "", "`true`: also switch on the exporters of gt and bd themselves"),
-    Setting("GT_OTEL_RECEIVER", "url", "", "base URL of the local receiver, put into sessions by us"),
+    Setting(RECEIVER, "url", "", "base URL of the local receiver, put into sessions by us"),
     Setting("GT_LOG_AGENT_OUTPUT", "flag", "", "`true`: record what agents say"),
     Setting("GT_LOG_BD_OUTPUT", "flag", "", "`true`: record the output of bd and its arguments unmasked"),
     Setting("GT_LOG_PANE_OUTPUT", "flag", "", "`true`: record what panes show"),
@@ -219,3 +222,25 @@ def _switch(env: "Mapping[str, str]", journal: Journal) -> tuple[bool, str]:
         if env.get(name):
             return True, f"{name} is set"
     return False, "nothing switches it on"
+
+
+def for_journal(env: "Mapping[str, str]") -> dict[str, str]:
+    """Return what of an environment goes into a new journal's `config.json`, all that the relay reads.
+
+    GT_OTEL_*_URL and OTEL_EXPORTER_OTLP_*, but no way to the receiver: in a session these point there, and
+    the relay
+    would send to itself.
+    """
+    receiver = env.get(RECEIVER, "")
+    found = {
+        name: value
+        for name, value in env.items()
+        if value and (name in URLS or name.startswith(EXPORTER_PREFIX))
+    }
+    if not receiver:
+        return found
+    ours = {name for name, value in found.items() if value.startswith(receiver)}
+    if any(name.startswith(EXPORTER_PREFIX) for name in ours):
+        # The protocol and headers beside the receiver's address are the receiver's too.
+        ours |= {name for name in found if name.startswith(EXPORTER_PREFIX)}
+    return {name: value for name, value in found.items() if name not in ours}

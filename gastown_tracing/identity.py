@@ -56,9 +56,9 @@ def parse_role(text: str) -> tuple[str, str]:
 
 
 def agent_name(env: "Mapping[str, str]") -> str:
-    """Return the agent's name: GT_POLECAT or GT_CREW, else what GT_ROLE says, else the role."""
+    """Return the agent's name: GT_POLECAT, GT_CREW or GT_DOG_NAME, else what GT_ROLE says, else the role."""
     role, name = parse_role(env.get("GT_ROLE", ""))
-    return env.get("GT_POLECAT") or env.get("GT_CREW") or name or role
+    return env.get("GT_POLECAT") or env.get("GT_CREW") or env.get("GT_DOG_NAME") or name or role
 
 
 def identity(env: "Mapping[str, str]", town_root: str = "") -> dict[str, str]:

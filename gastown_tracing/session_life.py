@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
+from gastown_tracing import config
 from gastown_tracing.identity import identity
 from gastown_tracing.journal import layout
 from gastown_tracing.otel import SCOPE, Run, Runtime, carried
-from gastown_tracing.sessions import ending, processes, records, settings
+from gastown_tracing.sessions import ending, processes, records
 from gastown_tracing.sessions import run as runs
 from gastown_tracing.sessions.start import OF_ONE_SESSION
 from gastown_tracing.tracer import OneId
@@ -67,7 +68,7 @@ class JournalLife:
         env = active.telemetry.config.env
         cause = _cause(active, run_id)
         handle = self._handle = runs.create_run(
-            layout.create(active.telemetry.journal.root, settings.copied(env)),
+            layout.create(active.telemetry.journal.root, config.for_journal(env)),
             role=wanted["role"],
             name=wanted["name"],
             rig=wanted["rig"],

@@ -17,7 +17,6 @@ from gastown_tracing.identity import resource
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
 from gastown_tracing.otel import Runtime, process_run
-from gastown_tracing.sessions import settings
 from gastown_tracing.tracer import RunIds, TownTracerProvider
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ class Wiring:
         """Return what writes each span as it ends; None, with a note, where this process cannot write."""
         journal = telemetry.journal
         try:
-            layout.create(journal.root, settings.copied(telemetry.config.env))
+            layout.create(journal.root, config.for_journal(telemetry.config.env))
         except OSError as error:
             self.runtime.note(f"nothing is recorded: the journal cannot be made: {error}")
             return None

@@ -16,7 +16,6 @@ import click
 from gastown_tracing import config
 from gastown_tracing.cli import reading
 from gastown_tracing.journal.layout import create
-from gastown_tracing.sessions import settings
 
 if TYPE_CHECKING:
     from gastown_tracing.demo.town import Town
@@ -97,7 +96,7 @@ def _journal(given: str | None) -> tuple[Journal, str]:
         raise reading.Failure(f"telemetry is off: {telemetry.why}")
     try:
         # A journal that the demo makes for itself alone sends nothing anywhere.
-        journal = create(root, settings.copied(os.environ) if named else {})
+        journal = create(root, config.for_journal(os.environ) if named else {})
     except OSError as error:
         reason = f"{error.strerror}; --journal DIR takes another"
         raise reading.Failure(f"no journal at {root}: {reason}") from error

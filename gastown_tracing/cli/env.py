@@ -10,7 +10,6 @@ import click
 from gastown_tracing import config
 from gastown_tracing.cli.reading import Failure, WrongUse, journal_option
 from gastown_tracing.journal.layout import Journal, create, write_atomic
-from gastown_tracing.sessions import settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +45,7 @@ def command(
     env = dict(os.environ)
     where = os.path.abspath(journal) if journal else config.load(env).journal.root
     urls = dict(zip(config.URLS, (traces_url, metrics_url, logs_url), strict=True))
-    given = {**settings.copied(env), **{name: _url(url) for name, url in urls.items() if url}}
+    given = {**config.for_journal(env), **{name: _url(url) for name, url in urls.items() if url}}
     try:
         made = _prepare(where, given, switch_on)
     except OSError as error:

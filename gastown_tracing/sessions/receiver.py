@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-RECEIVER = "GT_OTEL_RECEIVER"
+from gastown_tracing.config import RECEIVER
+
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 #: Without exactly these the agent's spans do not reach the receiver.

@@ -7,8 +7,9 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from gastown_tracing import config
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
-from gastown_tracing.sessions import processes, receiver, roles, settings, terminal
+from gastown_tracing.sessions import processes, receiver, roles, terminal
 from gastown_tracing.sessions.ending import close
 from gastown_tracing.sessions.run import (
     RunHandle,
@@ -38,7 +39,7 @@ OF_ONE_SESSION = (
     "GT_WORK_BEAD",
     "GT_WORK_MOL",
     "GT_WORK_BUILD",
-    receiver.RECEIVER,
+    config.RECEIVER,
 )
 
 #: Who may give a session these: the operator, but not the session that starts it, whose own they are.
@@ -156,7 +157,7 @@ def make_run(
     if journal.exists() and not journal.owned():
         return None, f"no trace: the journal {journal.root} belongs to another user"
     try:
-        return _create_run(request, create(journal.root, settings.copied(env)), env, spawner), ""
+        return _create_run(request, create(journal.root, config.for_journal(env)), env, spawner), ""
     except OSError as error:
         return None, f"no trace: {error.filename or journal.root}: {error.strerror}"
 
@@ -204,5 +205,5 @@ def session_variables_for(
             town_root=find_town_root(env, request.work_dir),
         )
         return {**who, **_given(request, env)}
-    address = telemetry.config.file.get(receiver.RECEIVER, "")
+    address = telemetry.config.file.get(config.RECEIVER, "")
     return {**session_env(handle, env), **receiver.variables(address, present)}

@@ -7,8 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gastown_tracing.config import RECEIVER
 from gastown_tracing.sessions import processes, roles
-from gastown_tracing.sessions.receiver import RECEIVER
 from propagation import environ, tmux
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ Loaded only once the command runs. While it runs, a marker holds the span so far
 
 import posix
 
+from gastown_tracing.config import for_journal
 from gastown_tracing.identity import identity, resource
 from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import create
@@ -34,7 +35,7 @@ NUMBERS = (
 class Record:
     """One command on its way into the journal."""
 
-    __slots__ = ("_directory", "_journal", "_marker", "_resource", "_span", "event", "own")
+    __slots__ = ("_directory", "_env", "_journal", "_marker", "_resource", "_span", "event", "own")
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry, resolution = plan.telemetry, plan.resolution
@@ -42,6 +43,7 @@ class Record:
         journal = telemetry.journal
         self.event = request.event
         self.own = event_attributes(request, telemetry.config)
+        self._env = env
         self._journal = journal
         run_id = resolution.run_id
         self._directory = journal.run_dir(run_id) if run_id else journal.loose_dir(start_ns)
@@ -71,8 +73,7 @@ class Record:
 
     def open(self) -> None:
         """Leave the mark of a call in progress. Raises OSError."""
-        if not self._journal.exists():
-            create(self._journal.root)
+        self._make_journal()
         self._marker = writer.Marker.open(
             self._directory, self._span.span_id, otlp.spans_line(self._resource, [self._span])
         )
@@ -102,12 +103,15 @@ class Record:
         if failure:
             span.status_code, span.status_message = otlp.ERROR, failure
             span.attributes["error.type"] = error_type
-        if not self._journal.exists():
-            create(self._journal.root)
+        self._make_journal()
         writer.append(self._directory, "traces", otlp.spans_line(self._resource, [span]))
         if self._marker is not None:
             self._marker.close()
         writer.append(self._directory, "logs", otlp.logs_line(self._resource, [log]))
+
+    def _make_journal(self) -> None:
+        if not self._journal.exists():
+            create(self._journal.root, for_journal(self._env))
 
 
 #: OpenTelemetry's own names for facts that the event has under the data model's names; they stand on spans

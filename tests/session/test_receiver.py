@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from session_kit import Sessions
 
-from gastown_tracing.sessions import receiver, settings
+from gastown_tracing import config
+from gastown_tracing.sessions import receiver
 
 ADDRESS = "http://127.0.0.1:4999/token"
 
@@ -77,11 +78,11 @@ def test_config_never_learns_the_receiver() -> None:
         "OTEL_EXPORTER_OTLP_ENDPOINT": ADDRESS,
         "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
     }
-    assert settings.copied(inside) == {"GT_OTEL_TRACES_URL": "http://jaeger:4318/v1/traces"}
+    assert config.for_journal(inside) == {"GT_OTEL_TRACES_URL": "http://jaeger:4318/v1/traces"}
     outside = {
         "OTEL_EXPORTER_OTLP_HEADERS": "a=b",
         "GT_OTEL_METRICS_URL": "none",
         "OTHER": "x",
         "GT_OTEL_LOGS_URL": "",
     }
-    assert settings.copied(outside) == {"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_METRICS_URL": "none"}
+    assert config.for_journal(outside) == {"OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_METRICS_URL": "none"}
