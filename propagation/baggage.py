@@ -17,7 +17,7 @@ MAX_BYTES = 8192
 
 _ALNUM = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _TOKEN = _ALNUM + "!#$%&'*+-.^_`|~"
-_OCTETS = _TOKEN.replace("|", "") + "()/:<=>?@[]{|}"
+_OCTETS = _ALNUM + "!#$%&'()*+-./:<=>?@[]^_`{|}~"
 _PROPERTIES = _OCTETS + '";\\' + OWS
 #: Written as they are. `=` and `+` would be legal too, but not every reader takes them for themselves.
 _PLAIN = "".join([char for char in _OCTETS if char not in "%=+"])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-#: Modest, because every run of the suite pays for it; no deadline, because machines are busy.
-modest = settings(max_examples=150, deadline=None, database=None)
+#: Modest, because every run of the suite pays for it; without any measure of time, because machines are busy.
+modest = settings(
+    max_examples=150, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
 
 RUN_UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 RUN = "3f2504e04f8941d39a0c0305e82c3301"

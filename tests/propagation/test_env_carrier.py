@@ -155,7 +155,12 @@ def test_this_processs_own_environment_is_never_modified(monkeypatch: pytest.Mon
 
 
 @modest
-@given(envs, spans, st.dictionaries(tokens, text), st.dictionaries(text.filter(bool), text | st.none()))
+@given(
+    envs,
+    spans,
+    st.dictionaries(tokens, text, max_size=8),  # within what baggage.merge adds
+    st.dictionaries(text.filter(bool), text | st.none(), max_size=8),
+)
 def test_what_a_parent_writes_its_child_reads(
     env: dict[str, str], span: SpanContext, baggage: dict[str, str], attributes: dict[str, str | None]
 ) -> None:
