@@ -40,12 +40,12 @@ def command(
 ) -> None:
     """List sessions, newest first.
 
-    \b
     --agent, --rig, --bead and --since choose; commands outside any session have none of the first three.
     --json prints one object a line. Nothing is written: a session that died is shown as dead, and
     `gt-trace session list` closes it.
+
     Exit codes: 0 listed, 1 no journal or it cannot be read, 2 wrong options; 141 the pipe was closed.
-    """  # noqa: D301  # click's \b
+    """
     from gastown_tracing.view import listing
 
     chosen = reading.choice(agent, rig, bead, since)

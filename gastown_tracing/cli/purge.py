@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
     """Remove a run from the journal: its spans, log records and everything else recorded of it.
 
-    \b
     It is asked for first, unless --yes says so. A run whose session is not known to have ended is kept unless
     --force says otherwise: its processes would write on. What was sent elsewhere already stays there.
+
     Exit codes: 0 removed, 1 no such run, still alive, not removed, or no to the question; 2 wrong options.
-    """  # noqa: D301  # click's \b
+    """
     from gastown_tracing.journal.reader import LookupFailed, list_runs, resolve
 
     place = reading.open_journal(journal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import sys
 from collections.abc import Callable
@@ -154,13 +155,24 @@ def _utf8() -> bool:
 
 def say(text: str) -> None:
     """Print text as it is. A reader that went away ends the program quietly, with exit code 141."""
+    left = memoryview(text.encode(sys.stdout.encoding or "utf-8", "replace"))
     try:
-        sys.stdout.buffer.write(text.encode(sys.stdout.encoding or "utf-8", "replace"))
-        sys.stdout.buffer.flush()
+        sys.stdout.flush()
+        while left:
+            left = left[_write(sys.stdout.fileno(), left) :]
     except BrokenPipeError:
         leave(PIPE_CLOSED)
     except OSError as error:
         leave(1, f"gt-trace: cannot write: {error.strerror}")
+
+
+def _write(descriptor: int, data: memoryview) -> int:
+    """Write what one call takes, waiting for room where somebody made the descriptor non-blocking."""
+    try:
+        return os.write(descriptor, data)
+    except BlockingIOError:
+        select.select([], [descriptor], [])
+        return 0
 
 
 def leave(code: int, message: str = "") -> NoReturn:

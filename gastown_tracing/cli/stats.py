@@ -39,10 +39,12 @@ def command(
 ) -> None:
     """Count calls, errors and durations per operation, over the runs named, else over all that are chosen.
 
-    \b An operation is a span's name, for bd.call with the subcommand. P50, P95 and P99 are exact, by nearest
+    An operation is a span's name, for bd.call with the subcommand. P50, P95 and P99 are exact, by nearest
     rank: the least duration that so many percent of the calls do not exceed. What is in progress is not
-    counted. Exit codes: 0 counted, 1 no such run or journal, 2 wrong options; 141 the pipe was closed.
-    """  # noqa: D301  # click's \b
+    counted.
+
+    Exit codes: 0 counted, 1 no such run or journal, 2 wrong options; 141 the pipe was closed.
+    """
     from gastown_tracing.view import stats
 
     chosen = reading.choice(agent, rig, bead, since)

@@ -68,13 +68,14 @@ def command(
 ) -> None:
     """Show a session's trace as a waterfall: by run id or its first digits, session, bead, or the latest.
 
-    \b
     Like siblings in a row are one line, idle time is shortened on the axis; both are said below it.
     A trace outside any session is shown by its id (see `gt-trace ls --loose`).
+
     --json prints one TracesData object; with --logs one LogsData object follows on the next line.
+
     Exit codes: 0 shown, 1 no such trace or it cannot be read, 2 wrong options;
     130 --follow was ended by Ctrl-C; 141 the pipe was closed.
-    """  # noqa: D301  # click's \b
+    """
     if as_json and (follow or html):
         raise reading.WrongUse("--json goes with neither --follow nor --html")
     if follow and html:

@@ -151,7 +151,7 @@ def within(time_ns: int) -> int:
 
 
 def moment(time_ns: int, zone: tzinfo | None = None) -> datetime:
-    """Return a time of the Unix epoch in a zone (None: local), at most that of the last year calendars have."""
+    """Return a time of the Unix epoch in a zone (None: local), at most that of the last year there is."""
     seconds = min(within(time_ns) / 1e9, _LAST_SECOND)
     return datetime.fromtimestamp(seconds, zone).astimezone(zone)
 

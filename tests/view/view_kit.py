@@ -198,7 +198,12 @@ class Book:
 
 def a_day(root: Path) -> Book:
     """Return a session with a cause, folds, failures, an orphan, mail, logs and idle time."""
-    cause = Book(root, OTHER, {"session": "hq-mayor", "role": "mayor", "rig": "", "issue_id": ""}, -20)
+    cause = Book(
+        root,
+        OTHER,
+        {"session": "hq-mayor", "role": "mayor", "agent_name": "mayor", "rig": "", "issue_id": ""},
+        -20,
+    )
     sling = cause.span("sling", -2, -0.1, "b" * 16, bead="gt-abc", target="gastown")
     book = Book(root)
     book.span("session.start", 0.02, 0.1, link=(OTHER, sling), role="polecat")
