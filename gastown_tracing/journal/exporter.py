@@ -48,8 +48,7 @@ class JournalSpanExporter(SpanExporter):
         self._journal = journal
         self._close_root = close_root or self._link_close
         self._run_id = parse_run_id(str(resource.attributes.get("gt.run_id", "")))
-        self._resource = resource
-        self._resource_json = otlp.encode_resource(resource.attributes)
+        self._encoded = resource, otlp.encode_resource(resource.attributes)
         self._scopes: dict[tuple[str, str], str] = {}
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
@@ -108,9 +107,11 @@ class JournalSpanExporter(SpanExporter):
         return writer.link_close(self._journal.run_dir(trace_id), line)
 
     def _encode_resource(self, resource: Resource) -> str:
-        return (
-            self._resource_json if resource is self._resource else otlp.encode_resource(resource.attributes)
-        )
+        known, encoded = self._encoded
+        if resource is not known:  # the SDK makes a new one after a fork
+            encoded = otlp.encode_resource(resource.attributes)
+            self._encoded = resource, encoded
+        return encoded
 
     def _scope(self, span: ReadableSpan) -> str:
         scope: InstrumentationScope | None = span.instrumentation_scope

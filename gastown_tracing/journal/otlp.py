@@ -188,7 +188,7 @@ def cut_text(text: str, limit: int) -> str:
     if len(data) <= limit:
         return text
     kept = data[:limit].decode("utf-8", "ignore")
-    return f"{kept}…‹cut {len(data) - len(kept.encode())} bytes›"  # noqa: RUF001 - quotes no command prints
+    return f"{kept}…‹cut {len(data) - len(kept.encode())} bytes›"
 
 
 def _fit(encode: "Callable[[int], str]", size: int) -> bytes:

@@ -123,8 +123,6 @@ def _requests(
     text: str, file: str, skipped: list[Skip], opening: str, resources: _Resources
 ) -> Iterator[tuple[int, Any]]:
     lines = text.split("\n")
-    if lines[-1]:
-        skipped.append(Skip(file, len(lines), "the last line has no end"))
     for number, whole in enumerate(lines[:-1], 1):
         line, start = resources.shorten(whole), 0
         while start < len(line):
@@ -135,6 +133,8 @@ def _requests(
                 start = line.find(opening, start + 1) % (len(line) + 1)
                 continue
             yield number, _without_surrogates(request) if "\\u" in line else request
+    if lines[-1]:
+        skipped.append(Skip(file, len(lines), "the last line has no end"))
 
 
 def _without_surrogates(request: Any) -> Any:
