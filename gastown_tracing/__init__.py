@@ -61,17 +61,19 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        from gastown_tracing._version import VERSION  # as all here: loaded when used
+if not TYPE_CHECKING:  # to a type checker a module with __getattr__ has every attribute
 
-        return VERSION
-    for module, names in _HOMES.items():
-        if name in names:
-            home = __import__(f"{__name__}.{module}", fromlist=names)
-            found = globals()[name] = getattr(home, name)
-            return found
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            from gastown_tracing._version import VERSION  # as all here: loaded when used
+
+            return VERSION
+        for module, names in _HOMES.items():
+            if name in names:
+                home = __import__(f"{__name__}.{module}", fromlist=names)
+                found = globals()[name] = getattr(home, name)
+                return found
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -212,9 +212,9 @@ class Runtime:
             except (OSError, ValueError):
                 return  # nobody listens
 
-    def current_run(self) -> Run:
-        """Return the run that a span begun here belongs to."""
-        found = get_current().get(_RUN)
+    def current_run(self, context: Context | None = None) -> Run:
+        """Return the run that a span begun in `context`, by default the current one, belongs to."""
+        found = (get_current() if context is None else context).get(_RUN)
         return found if isinstance(found, Run) else self.run
 
     def begin(

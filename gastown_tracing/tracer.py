@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
 from opentelemetry.context import get_current
+from opentelemetry.sdk import trace as sdk
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NoOpTracer, SpanKind
 
@@ -93,6 +94,22 @@ def sdk_tracer(provider: trace.TracerProvider, *scope: Any) -> Tracer:
     if isinstance(provider, TownTracerProvider):
         return TracerProvider.get_tracer(provider, *scope)
     return provider.get_tracer(*scope)
+
+
+class Describing(SpanProcessor):
+    """Puts run.id, the identity and the work on the spans of a provider that is not ours, as they begin."""
+
+    def __init__(self, active: Runtime, scope: str) -> None:
+        self._active = active
+        self._scope = scope
+
+    def on_start(self, span: sdk.Span, parent_context: Context | None = None) -> None:
+        """Describe the span, unless it is one of our helpers', which has it all. What it has stays."""
+        scope = span.instrumentation_scope
+        if place.runtime is self._active and (scope is None or scope.name != self._scope):
+            common = self._active.current_run(parent_context).common()
+            present = span.attributes or {}
+            span.set_attributes({name: value for name, value in common.items() if name not in present})
 
 
 class RunIds(IdGenerator):

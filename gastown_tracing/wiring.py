@@ -16,8 +16,8 @@ from gastown_tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, 
 from gastown_tracing.identity import resource
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
-from gastown_tracing.otel import Runtime, process_run
-from gastown_tracing.tracer import RunIds, TownTracerProvider
+from gastown_tracing.otel import SCOPE, Runtime, process_run
+from gastown_tracing.tracer import Describing, RunIds, TownTracerProvider
 
 if TYPE_CHECKING:
     from gastown_tracing.config import Telemetry
@@ -43,6 +43,8 @@ class Wiring:
         shared = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's own omission
         present = program_provider()
         self.provider = present or _own_provider(telemetry, run.run_id, service_name, service_version, shared)
+        if present:
+            present.add_span_processor(Describing(self.runtime, SCOPE[0]))
         self._sink = self._destination(telemetry)
         if self._sink is not None:
             self.provider.add_span_processor(self._sink)

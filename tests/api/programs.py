@@ -1,0 +1,39 @@
+"""Small programs that use the API in processes of their own, and what they leave in a journal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+
+from gastown_tracing.journal import reader
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.parse import ReadSpan
+
+RUN_UUID = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
+RUN_ID = "3f2504e04f8941d39a0c0305e82c3301"
+ROOT_ID = "9a0c0305e82c3301"
+
+
+def python(source: str, env: Mapping[str, str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end and return what it said; warnings are errors there, too."""
+    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(source)]
+    done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=60, check=False)
+    assert not check or (done.returncode, done.stderr) == (0, ""), done.stderr
+    return done
+
+
+def spans_of(journal_root: Path, trace_id: str = RUN_ID) -> list[ReadSpan]:
+    """Return the spans of a run in the journal; nothing may have been skipped."""
+    data = reader.read_run(Journal(str(journal_root)), trace_id)
+    assert not data.skipped
+    return data.spans
+
+
+def loose_spans(journal_root: Path) -> list[ReadSpan]:
+    """Return the spans outside any run."""
+    data = reader.read_loose(Journal(str(journal_root)))
+    assert not data.skipped
+    return data.spans
