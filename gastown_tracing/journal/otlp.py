@@ -211,10 +211,9 @@ def _fit(encode: "Callable[[int], str]", size: int) -> bytes:
 
 
 def _to_bytes(text: str) -> bytes:
-    try:
-        return text.encode()
-    except UnicodeEncodeError:  # lone surrogates: bytes that were not UTF-8, which OTLP JSON cannot hold
-        return "".join(["\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text]).encode()
+    return text.encode(
+        "utf-8", "replace"
+    )  # lone surrogates stand for bytes that were not UTF-8: they become ?
 
 
 def _span(span: Span, limit: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Before any TracerProvider: the SDK starts a thread pool after a fork, and hangs where this module's own hook,
+# Before any TracerProvider: the SDK starts a thread pool after a fork, and hangs where this module's hook,
 # which sets a lock free again, was registered later.
 import concurrent.futures.thread  # noqa: F401
 import os
