@@ -96,6 +96,11 @@
     const x = from + (to - from) * at, size = Math.min((to - from) * factor, total);
     zoom(x - size * at, x - size * at + size);
   }
+  /* Keys and buttons zoom around the middle of the chosen span, where it is in sight. */
+  function zoomChosen(factor) {
+    const at = share(drawn(rows[chosen].start + rows[chosen].span / 2));
+    zoomAt(factor, at > 0 && at < 1 ? at : 0.5);
+  }
   const pan = (by) => zoom(from + (to - from) * by, to + (to - from) * by);
   function zoomToRow(i) {
     const a = drawn(rows[i].start), b = drawn(rows[i].start + rows[i].span), edge = Math.max((b - a) * 0.1, 0.01);
@@ -384,7 +389,7 @@
     e: () => next(failing), E: () => next(failing, true), n: () => nextHit(), N: () => nextHit(true),
   };
   const everywhere = {
-    "/": () => { $("search").focus(); $("search").select(); }, "+": () => zoomAt(0.5), "=": () => zoomAt(0.5), "-": () => zoomAt(2), 0: () => zoom(0, total),
+    "/": () => { $("search").focus(); $("search").select(); }, "+": () => zoomChosen(0.5), "=": () => zoomChosen(0.5), "-": () => zoomChosen(2), 0: () => zoom(0, total),
     i: () => $("idle").click(),
   };
   addEventListener("keydown", (event) => {
@@ -400,7 +405,7 @@
     if (event.key === "Enter") nextHit(event.shiftKey);
     else if (event.key === "Escape") { event.target.value = ""; search(""); tree.focus(); }
   });
-  for (const [id, act] of [["expand", () => foldAll(false)], ["collapse", () => foldAll(true)], ["in", () => zoomAt(0.5)], ["out", () => zoomAt(2)], ["fit", () => zoom(0, total)], ["errors", () => next(failing)]]) $(id).addEventListener("click", act);
+  for (const [id, act] of [["expand", () => foldAll(false)], ["collapse", () => foldAll(true)], ["in", () => zoomChosen(0.5)], ["out", () => zoomChosen(2)], ["fit", () => zoom(0, total)], ["errors", () => next(failing)]]) $(id).addEventListener("click", act);
   $("idle").addEventListener("click", () => { compress($("idle").getAttribute("aria-pressed") !== "true"); picture = null; draw(); });
   const rowOf = (event) => { const node = event.target.closest(".row"); return node ? Number(node.dataset.row) : -1; };
   tree.addEventListener("click", (event) => {
