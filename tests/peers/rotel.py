@@ -95,7 +95,7 @@ def running_rotel(directory: Path) -> Iterator[Rotel]:
     assert program is not None, "rotel is not installed"
     sink = Sink()
     threading.Thread(target=sink.server.serve_forever, daemon=True).start()
-    grpc, http = _free_port(), _free_port()
+    grpc, http = free_port(), free_port()
     exporter = [
         "--exporter",
         "otlp",
@@ -132,7 +132,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a loopback port that nobody listens on now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])
