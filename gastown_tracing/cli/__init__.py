@@ -16,6 +16,6 @@ def main() -> "NoReturn":
         from gastown_tracing.shims.exec import run  # the signals first
 
         run(sys.argv[2:], caller)
-    from gastown_tracing.cli.root import cli  # click, for all the others
+    from gastown_tracing.cli import root  # click, for all the others
 
-    sys.exit(cli.main(prog_name="gt-trace"))
+    sys.exit(root.run())

@@ -7,6 +7,9 @@ import click
 from gastown_tracing._version import VERSION
 from gastown_tracing.shims.exec import USAGE
 
+#: The exit code of a command that Ctrl-C ended, as a shell has it.
+INTERRUPTED = 130
+
 #: The commands in the order of their help: what one does first comes first.
 COMMANDS = {
     "demo": "Run a small town and show its waterfall.",
@@ -47,3 +50,25 @@ class Commands(click.Group):
 @click.version_option(VERSION, message="gt-trace %(version)s")
 def cli() -> None:
     """See every agent session of a Gas Town as one distributed trace."""
+
+
+def run() -> int:
+    """Run the command that this process's arguments name; return the exit code.
+
+    What is wrong with the arguments is one line on stderr, with where to read on.
+    """
+    try:
+        return int(cli.main(prog_name="gt-trace", standalone_mode=False) or 0)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "gt-trace"
+        message = error.format_message().rstrip(".")
+        click.echo(f"{path}: {message[:1].lower()}{message[1:]}; see {path} --help", err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        click.echo(f"gt-trace: {error.format_message()}", err=True)
+        return error.exit_code
+    except click.Abort:
+        return INTERRUPTED
