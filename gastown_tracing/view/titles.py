@@ -168,6 +168,6 @@ def failure(span: Span) -> str:
     message = span.status_message or text(attributes.get("error"))
     code = text(attributes.get("process.exit.code", attributes.get("exit_code")))
     said = f"exit {code}" if code and code != "0" else ""
-    if said and said not in message:
+    if said and code not in message.replace(":", " ").split():
         return f"{said}: {message}" if message else said
     return message or text(attributes.get("error.type")) or "failed"

@@ -64,7 +64,7 @@
     from = 0;
     to = total;
     $("idle").setAttribute("aria-pressed", String(on));
-    $("idle").disabled = !trace.gaps.length;
+    $("idle").hidden = !trace.gaps.length;
   }
   function drawn(us) {
     let saved = 0;
@@ -197,7 +197,7 @@
     if (row.failed) cell.append(el("span", "chip bad", `${row.failed} failed`));
     else if (row.error) cell.append(el("span", "chip bad", `✗ ${row.error}`));
     cell.append(marked(el("span", "detail"), row.detail || ""));
-    if (row.links) cell.append(el("span", "chip", row.links.some((link) => link.effect) ? "⇢" : "⇠"));
+    if (row.links) cell.append(el("span", "chip", row.links.some((link) => link.effect) ? "⇢ effect" : "⇠ cause"));
     if (row.hidden) cell.append(el("span", "chip", `+${row.hidden} below`));
     if (row.bead) cell.append(el("span", "chip bead", `◆ ${row.bead}`));
     return cell;
