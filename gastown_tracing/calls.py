@@ -7,7 +7,7 @@ record and measurements belong as well, once they are recorded.
 from __future__ import annotations
 
 from gastown_tracing.masking import mask_arguments, subcommand
-from gastown_tracing.operation import Operation, clean
+from gastown_tracing.operation import Operation, clean, text_of
 from gastown_tracing.wrapping import Binder, wrap
 from propagation.work import WorkContext
 
@@ -33,7 +33,7 @@ OUTPUT_LIMITS = {"stdout": 2048, "stderr": 1024}
 NAMES = {
     f"msg_{field}": f"msg.{field}"
     for field in ("id", "from", "to", "subject", "thread_id", "priority", "type", "body")
-}
+} | {"process_pid": "process.pid"}
 #: OpenTelemetry's names for the facts of a mail.
 MESSAGING = {
     "operation": "messaging.operation.name",
@@ -101,7 +101,9 @@ class Call(Operation):
 
     def recorded(self, active: Runtime, fields: Mapping[str, Any]) -> dict[str, AttributeValue]:  # noqa: ARG002 # for subclasses
         """Return fields as attributes: under their names, without what is unknown or not to be recorded."""
-        return {name: typed(name, value) for name, value in fields.items() if value is not None}
+        return {
+            NAMES.get(name, name): typed(name, value) for name, value in fields.items() if value is not None
+        }
 
 
 class SlingCall(Call):
@@ -207,7 +209,7 @@ class PrimeCall(Call):
         found, failure = super().last_attributes(active, error)
         if not failure and any(told.get(name) is not None for name in names):
             work = WorkContext(*[clean(str(told.get(name) or "")) for name in names])
-            active.current_run().set_work(work, active.now())
+            active.set_work(work)
         return found, failure
 
 
@@ -228,8 +230,8 @@ def typed(field: str, value: Any) -> AttributeValue:
     if isinstance(value, (bool, int, float)):
         return value
     if isinstance(value, (list, tuple)):
-        return ", ".join([clean(str(part)) for part in value])
-    return clean(str(value))
+        return ", ".join([text_of(part, str) for part in value])
+    return text_of(value, str)
 
 
 def _describe_code(code: int, found: dict[str, AttributeValue]) -> str:

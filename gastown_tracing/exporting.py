@@ -45,8 +45,9 @@ class OwnSpans(SpanProcessor):
             self._inner.on_end(span)
 
     def shutdown(self) -> None:
-        """Shut the inner processor down."""
-        self._inner.shutdown()
+        """Shut the inner processor down, and pass nothing on any more: a provider may outlive us."""
+        inner, self._inner = self._inner, SpanProcessor()
+        inner.shutdown()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Flush the inner processor."""

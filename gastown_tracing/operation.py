@@ -113,11 +113,15 @@ class Operation:
         try:
             self._elapsed_ns = active.monotonic() - self._monotonic
             span, end = self._span, self._start_ns + self._elapsed_ns
-            if span.is_recording():
-                self._describe_end(active, end, error if error is not None and is_failure(error) else None)
-            span.end(end)
+            try:
+                if span.is_recording():
+                    self._describe_end(
+                        active, end, error if error is not None and is_failure(error) else None
+                    )
+            finally:
+                span.end(end)
         except Exception as broken:  # the host must not notice
-            active.note(f"span {self._name} not ended: {broken!r}")
+            active.note(f"end of span {self._name}: {broken!r}")
 
     def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:  # noqa: ARG002 # for subclasses
         """Return the attributes that the span begins with."""

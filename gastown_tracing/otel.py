@@ -5,6 +5,7 @@ Only `init()` and the testing kit load this module, because it loads the SDK.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -26,8 +27,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from gastown_tracing import identity as who
 from gastown_tracing._version import VERSION
-from gastown_tracing.identity import identity, session_attributes
 from gastown_tracing.journal.layout import PaneRegistry, read_text
 from gastown_tracing.journal.writer import append
 from gastown_tracing.operation import clean
@@ -35,7 +36,7 @@ from gastown_tracing.tracer import sdk_tracer
 from propagation import environ, work
 from propagation.rules import resolve
 from propagation.run import parse_run_id, root_span_id, to_uuid
-from propagation.traceparent import RANDOM, SAMPLED
+from propagation.traceparent import RANDOM, SAMPLED, PropagationError
 from propagation.traceparent import SpanContext as CarriedSpan
 
 if TYPE_CHECKING:
@@ -59,19 +60,21 @@ _RUN = create_key("gastown_tracing.run")
 class Run:
     """The run that spans begin in, or the place outside any: what they carry and where they hang.
 
-    `run_id` is "" outside a run. `parent` is what a span without a current one hangs on, None for nothing,
-    and `links` is what such a span is linked to. `flags` and `tracestate` go on to children, None for the
-    span's own. `variables` returns what changes in a child's environment because the session is not the
-    process's own; None removes one. `directory` is the run's in the journal, "" for none.
+    `run_id` is "" outside a run. `identity` says who acts. `parent` is what a span without a current one
+    hangs on, None for nothing, and `links` is what such a span is linked to. `flags` and `tracestate` go on
+    to children, None for the span's own. `variables` returns what changes in a child's environment because
+    the session is not the process's own; None removes one. `directory` is the run's in the journal, "" for
+    none.
     """
 
     __slots__ = (
-        "_attributes",
         "_common",
         "_mark",
         "_noted",
+        "_work",
         "directory",
         "flags",
+        "identity",
         "links",
         "outermost",
         "parent",
@@ -79,13 +82,12 @@ class Run:
         "trace_id",
         "tracestate",
         "variables",
-        "work",
     )
 
     def __init__(
         self,
         run_id: str,
-        attributes: Mapping[str, str],
+        identity: Mapping[str, str],
         *,
         trace_id: str = "",
         parent: Span | None = None,
@@ -105,11 +107,10 @@ class Run:
         self.tracestate = tracestate
         self.variables = variables
         self.directory = directory
-        own = {"run.id": run_id} if run_id else {}
-        self._attributes = own | {name: clean(value) for name, value in attributes.items()}
+        self.identity = {name: clean(value) for name, value in identity.items()}
         self._noted = f"{directory}/work.jsonl" if directory else ""
         self._mark: object = None
-        self._take(given or work.WorkContext())
+        self.take(given or work.WorkContext())
 
     def common(self) -> dict[str, str]:
         """Return what every span carries: run.id, the identity, the work in force. Not to be modified.
@@ -120,15 +121,16 @@ class Run:
             self._look()
         return self._common
 
-    def set_work(self, found: work.WorkContext, time_ns: int) -> None:
-        """Make `found` the work in force from now on, with a journal for the whole run. Raises OSError."""
-        self._take(found)
-        if self.directory:
-            append(self.directory, "work", work.format_line(time_ns, found, "prime").encode())
+    def work_now(self) -> work.WorkContext:
+        """Return the work in force."""
+        self.common()
+        return self._work
 
-    def _take(self, found: work.WorkContext) -> None:
-        self.work = found
-        self._common = {**self._attributes, **found.attributes()}
+    def take(self, found: work.WorkContext) -> None:
+        """Make `found` the work in force in this process."""
+        self._work = found
+        named = {"run.id": self.run_id} if self.run_id else {}
+        self._common = {**named, **self.identity, **found.attributes()}
 
     def _look(self) -> None:
         try:
@@ -140,7 +142,7 @@ class Run:
             self._mark = mark
             found = work.in_force(read_text(self._noted) or "", time.time_ns())
             if found is not None:
-                self._take(found)
+                self.take(found)
 
 
 class ProcessEnv:
@@ -169,6 +171,23 @@ class ProcessEnv:
         self._before.clear()
 
 
+class Notes:
+    """What went wrong, a line each: the last 100 in `lines`, and with `aloud` (GT_OTEL_DEBUG) on stderr."""
+
+    def __init__(self, lines: list[str], aloud: bool) -> None:
+        self.lines = lines
+        self._aloud = aloud
+
+    def add(self, text: str) -> None:
+        """Keep a line. Never raises."""
+        line = " ".join(text.split())
+        self.lines.append(line)
+        del self.lines[:-ERRORS_KEPT]
+        if self._aloud and sys.stderr is not None:
+            with contextlib.suppress(OSError, ValueError):  # nobody listens
+                sys.stderr.write(f"gastown-tracing: {line}\n")
+
+
 class Runtime:
     """Telemetry that is on: begins spans in the right place and hands their context to children."""
 
@@ -176,7 +195,7 @@ class Runtime:
         self,
         telemetry: Telemetry,
         run: Run,
-        errors: list[str],
+        notes: Notes,
         *,
         now: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], int] = time.perf_counter_ns,
@@ -187,7 +206,7 @@ class Runtime:
         self.now = now
         self.monotonic = monotonic
         self.process_env = ProcessEnv()
-        self.errors = errors
+        self.note = notes.add
         self.attach = attach
         self.detach = detach
         self.get_current = get_current
@@ -200,17 +219,6 @@ class Runtime:
         self.provider = provider
         self.processor = processor
         self.tracer = sdk_tracer(provider, *SCOPE)
-
-    def note(self, text: str) -> None:
-        """Keep a line that says what went wrong; GT_OTEL_DEBUG shows it on stderr as well. Never raises."""
-        line = " ".join(text.split())
-        self.errors.append(line)
-        del self.errors[:-ERRORS_KEPT]
-        if self.settings.flag("GT_OTEL_DEBUG") and sys.stderr is not None:
-            try:
-                sys.stderr.write(f"gastown-tracing: {line}\n")
-            except (OSError, ValueError):
-                return  # nobody listens
 
     def current_run(self, context: Context | None = None) -> Run:
         """Return the run that a span begun in `context`, by default the current one, belongs to."""
@@ -252,6 +260,16 @@ class Runtime:
         """Give a span the status ERROR."""
         span.set_status(Status(StatusCode.ERROR, description))
 
+    def set_work(self, found: work.WorkContext) -> None:
+        """Make `found` the work of the current run from now on, with a journal in all its processes."""
+        run, journal = self.current_run(), self.telemetry.journal
+        run.take(found)
+        if run.directory and journal.is_on() and journal.owned():
+            try:
+                append(run.directory, "work", work.format_line(self.now(), found, "prime").encode())
+            except OSError as error:
+                self.note(f"the work context is not written: {error}")
+
     def enter(self, run: Run) -> Token[Context]:
         """Make `run` the one in force, with its parent as the current span; `detach` ends that."""
         context = set_value(_RUN, run)
@@ -263,13 +281,12 @@ class Runtime:
         if run_id is None:
             self.note(f"with_run_id: not a run id: {text!r}")
             return None
-        own = {name: value for name, value in self.run.common().items() if name != "run.id"}
         return self.enter(
             Run(
                 run_id,
-                own,
+                self.run.identity,
                 parent=remote_span(run_id, root_span_id(run_id), SAMPLED | RANDOM),
-                variables=lambda _: {"GT_RUN": to_uuid(run_id)},
+                variables=lambda _: {**dict.fromkeys(work.WorkContext().to_env()), "GT_RUN": to_uuid(run_id)},
                 directory=self.directory(run_id),
             )
         )
@@ -281,26 +298,35 @@ class Runtime:
     def child_env(self, env: dict[str, str]) -> dict[str, str]:
         """Return `env` with the current span's context, for a child. Raises PropagationError."""
         run = self.current_run()
-        run.common()
-        span = get_current_span().get_span_context()
-        if not span.is_valid and run.parent is not None:
-            span = run.parent.get_span_context()
-        if not span.is_valid:
+        parent = self._parent_of_children(run)
+        if parent is None:
             return env
         for name, value in (run.variables(env) if run.variables else {}).items():
             if value is None:
                 env.pop(name, None)
             else:
                 env[name] = value
-        ours = session_attributes({**env, **run.work.to_env()}, run.run_id or None)
+        ours = who.session_attributes({**env, **run.work_now().to_env()}, run.run_id or None)
         theirs = {name: str(value) for name, value in otel_baggage.get_all().items()}
+        try:
+            return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)
+        except PropagationError as error:
+            if not theirs:
+                raise
+            self.note(f"the program's baggage is left out: {error}")
+            return environ.child_env(env, parent, baggage=ours, resource=ours)
+
+    def _parent_of_children(self, run: Run) -> CarriedSpan | None:
+        span = get_current_span().get_span_context()
+        if not span.is_valid and run.parent is not None:
+            span = run.parent.get_span_context()
+        if not span.is_valid:
+            return None
         parent = carried(span)
         if run.flags is not None and parent.trace_id == run.trace_id:
-            parent.flags, parent.tracestate = (
-                run.flags,
-                run.tracestate,
-            )  # inside a run they go on as they came
-        return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)
+            # Inside a run what came in goes on as it came, the sampled flag included.
+            parent.flags, parent.tracestate = run.flags, run.tracestate
+        return parent
 
 
 def carried(span: SpanContext) -> CarriedSpan:
@@ -319,7 +345,7 @@ def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
     )
     run = Run(
         found.run_id or "",
-        identity(env, telemetry.town_root),
+        who.identity(env, telemetry.town_root),
         trace_id=found.trace_id,
         parent=parent,
         links=[_link(linked) for linked in found.links],

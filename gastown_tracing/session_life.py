@@ -7,6 +7,7 @@ that began it can end it.
 from __future__ import annotations
 
 import os
+from errno import EACCES, EPERM
 from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.context import Context
@@ -58,7 +59,17 @@ def end_run(active: Runtime, text: str, reason: str, exit_code: int | None, erro
         raise ValueError("not a run id")
     if not active.telemetry.journalled:
         raise ValueError("without a journal only the process that began a session can end it")
-    return ending.close(active.telemetry.journal, run_id, reason=reason, exit_code=exit_code, error=error)
+    return ending.close(_journal(active), run_id, reason=reason, exit_code=exit_code, error=error)
+
+
+def _journal(active: Runtime) -> layout.Journal:
+    """Return the journal, made if it is missing. Raises OSError where this process may not write to it."""
+    journal = layout.create(active.telemetry.journal.root, config.for_journal(active.telemetry.config.env))
+    if not journal.is_on():
+        raise PermissionError(EPERM, "the operator switched it off", journal.root)
+    if not journal.owned():
+        raise PermissionError(EACCES, "the journal belongs to another user", journal.root)
+    return journal
 
 
 class JournalLife:
@@ -66,9 +77,9 @@ class JournalLife:
 
     def __init__(self, active: Runtime, run_id: str, wanted: Mapping[str, str]) -> None:
         env = active.telemetry.config.env
-        cause = _cause(active, run_id)
+        self._active, cause = active, _cause(active, run_id)
         handle = self._handle = runs.create_run(
-            layout.create(active.telemetry.journal.root, config.for_journal(env)),
+            _journal(active),
             role=wanted["role"],
             name=wanted["name"],
             rig=wanted["rig"],
@@ -93,8 +104,8 @@ class JournalLife:
 
     def end(self, reason: str, exit_code: int | None, error: str) -> bool:
         """Write the root span and session.stop. Raises OSError."""
-        handle = self._handle
-        return ending.close(handle.journal, handle.trace_id, reason=reason, exit_code=exit_code, error=error)
+        run_id = self.run.run_id
+        return ending.close(_journal(self._active), run_id, reason=reason, exit_code=exit_code, error=error)
 
 
 class DirectLife:

@@ -121,7 +121,7 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from gastown_tracing.otel import Runtime, process_run
+    from gastown_tracing.otel import Notes, Runtime, process_run
     from gastown_tracing.tracer import TownTracerProvider
 
     errors: list[str] = []
@@ -130,7 +130,9 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
     given = {name: value for name, value in (env or {}).items() if name != config.JOURNAL}
     telemetry = config.Telemetry(True, "a test captures", Journal(os.devnull), config.Config(given), "")
     clock = SteppingClock()
-    runtime = Runtime(telemetry, process_run(telemetry)[0], errors, now=clock, monotonic=clock)
+    runtime = Runtime(
+        telemetry, process_run(telemetry)[0], Notes(errors, aloud=False), now=clock, monotonic=clock
+    )
     processor = SimpleSpanProcessor(exporter)
     spans.tracer_provider = provider = TownTracerProvider(
         id_generator=SequentialIds(),  # type: ignore[arg-type] # the base class would load the SDK with pytest

@@ -16,14 +16,12 @@ from gastown_tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, 
 from gastown_tracing.identity import resource
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
-from gastown_tracing.otel import SCOPE, Runtime, process_run
+from gastown_tracing.otel import SCOPE, Notes, Runtime, process_run
+from gastown_tracing.setup import SHUTDOWN_TIMEOUT
 from gastown_tracing.tracer import Describing, RunIds, TownTracerProvider
 
 if TYPE_CHECKING:
     from gastown_tracing.config import Telemetry
-
-#: The end of what a provider of the program's own does by itself, without our `shutdown`: seconds.
-DEFAULT_DEADLINE = 2.0
 
 
 class Wiring:
@@ -32,14 +30,15 @@ class Wiring:
     def __init__(
         self, telemetry: Telemetry, service_name: str, service_version: str | None, errors: list[str]
     ) -> None:
-        run, notes = process_run(telemetry)
-        self.runtime = Runtime(telemetry, run, errors)
+        self._notes = Notes(errors, telemetry.config.flag("GT_OTEL_DEBUG"))
+        self._handler = NoteHandler(self._notes.add)
+        _logger().addHandler(self._handler)
         self._ends_at: float | None = None
         self._batch: BoundedBatch | None = None
-        self._handler = NoteHandler(self.runtime.note)
-        _logger().addHandler(self._handler)
-        for line in notes:
-            self.runtime.note(line)
+        run, ignored = process_run(telemetry)
+        for line in ignored:
+            self._notes.add(line)
+        self.runtime = Runtime(telemetry, run, self._notes)
         shared = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's own omission
         present = program_provider()
         self.provider = present or _own_provider(telemetry, run.run_id, service_name, service_version, shared)
@@ -57,7 +56,7 @@ class Wiring:
         if self._sink is not None:
             self._sink.shutdown()
         if self._batch is not None and self._batch.unsent:
-            self.runtime.note(f"not every span was sent within {timeout:g} s")
+            self._notes.add(f"not every span was sent within {timeout:g} s")
             return False  # the handler stays: what the exporter's thread still says is not the host's
         _logger().removeHandler(self._handler)
         return True
@@ -72,7 +71,7 @@ class Wiring:
         # Loaded here, because those who have a journal do without: it takes as long as the SDK itself.
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 
-        exporter = NotedExporter(OTLPSpanExporter(url), config.TRACES_URL, self.runtime.note)
+        exporter = NotedExporter(OTLPSpanExporter(url), config.TRACES_URL, self._notes.add)
         self._batch = BoundedBatch(exporter, self._seconds_left)
         return OwnSpans(self._batch)
 
@@ -82,16 +81,16 @@ class Wiring:
         try:
             layout.create(journal.root, config.for_journal(telemetry.config.env))
         except OSError as error:
-            self.runtime.note(f"nothing is recorded: the journal cannot be made: {error}")
+            self._notes.add(f"nothing is recorded: the journal cannot be made: {error}")
             return None
         if not journal.owned():
-            self.runtime.note(f"nothing is recorded: {journal.root} belongs to another user")
+            self._notes.add(f"nothing is recorded: {journal.root} belongs to another user")
             return None
-        exporter = JournalSpanExporter(journal, self.provider.resource, errors=self.runtime.errors)
+        exporter = JournalSpanExporter(journal, self.provider.resource, errors=self._notes.lines)
         return OwnSpans(JournalSpanProcessor(exporter))
 
     def _seconds_left(self) -> float:
-        return DEFAULT_DEADLINE if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
+        return SHUTDOWN_TIMEOUT if self._ends_at is None else max(0.0, self._ends_at - time.monotonic())
 
 
 def program_provider() -> TracerProvider | None:

@@ -130,6 +130,25 @@ def test_a_failure_is_said(captured_spans: CapturedSpans) -> None:
     )
 
 
+class Hostile:
+    """Its text cannot be had."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def test_hostile_values_never_raise(captured_spans: CapturedSpans) -> None:
+    """Whatever a value does, the block runs and the span is recorded."""
+    with sling(bead=Hostile(), target="\ud800") as call:  # type: ignore[arg-type] # that is the point
+        call.set(other=Hostile())
+    with bd_call([]) as second:
+        second.set(exit_code="three")
+    attributes = captured_spans.one("sling")["attributes"]
+    assert (attributes["bead"], attributes["target"], attributes["other"]) == ("‹Hostile›", "?", "‹Hostile›")
+    assert captured_spans.names() == ["sling", "bd.call"]
+    assert len(captured_spans.errors) == 1
+
+
 @pytest.mark.parametrize(
     ("env", "body"),
     [

@@ -122,6 +122,28 @@ def test_what_cannot_be_written_is_left_out() -> None:
     assert "no context for a child" in spans.errors[0]
 
 
+def test_baggage_that_cannot_be_written_does_not_cost_the_rest(captured_spans: CapturedSpans) -> None:
+    """A program's own baggage with a name that no header can hold is left out, with a note."""
+    with gt.sling():
+        token = context.attach(baggage.set_baggage("no name", "x"))
+        child = gt.child_env({})
+        context.detach(token)
+    assert "TRACEPARENT" in child
+    assert "BAGGAGE" not in child
+    assert "the program's baggage is left out" in captured_spans.errors[0]
+
+
+def test_a_tracestate_that_the_api_does_not_know_is_carried(env: dict[str, str]) -> None:
+    """Keys of Trace Context Level 2 reach children, and nothing is printed about them."""
+    source = """
+        import gastown_tracing as gt
+        gt.init()
+        with gt.sling(): print(gt.child_env()["TRACESTATE"])
+    """
+    given = {**RUN, "TRACEPARENT": f"00-{RUN_ID}-{SPAN}-01", "TRACESTATE": "0a@b@c=1,x=2"}
+    assert python(source, {**env, **given}).stdout == "0a@b@c=1,x=2\n"
+
+
 def test_set_process_env_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
     """os.environ has the context until the end, but what somebody else has set since is theirs."""
     monkeypatch.setenv("BAGGAGE", "theirs=1")
@@ -145,13 +167,14 @@ def test_with_run_id_moves_spans_into_another_run() -> None:
     with capture({"GT_ROLE": "mayor", "GT_RUN": "9" * 32}) as spans, gt.sling():
         with gt.with_run_id(RUN_UUID.upper()):
             assert gt.current_run_id() == RUN_ID
-            child = gt.child_env({"GT_RUN": "9" * 32})
+            child = gt.child_env({"GT_RUN": "9" * 32, "GT_WORK_BEAD": "de-9"})
             with gt.nudge():
                 pass
         assert gt.current_run_id() == "9" * 32
         with gt.with_run_id("no id"), gt.done():
             assert gt.current_run_id() == "9" * 32
     assert child["GT_RUN"] == RUN_UUID
+    assert "GT_WORK_BEAD" not in child
     assert child["TRACEPARENT"].startswith(f"00-{RUN_ID}-{ROOT_ID}-")
     assert f"gt.run_id={RUN_ID}" in child["BAGGAGE"]
     nudge = spans.one("nudge")
@@ -193,6 +216,20 @@ def test_work_of_other_processes_is_seen(env: dict[str, str], journal_root: Path
     assert found == {"before": "old", None: "de-1", "after": "de-1"}
     (other,) = spans_of(journal_root, OTHER)
     assert other.attributes["work_bead"] == ""
+
+
+def test_a_journal_that_is_switched_off_gets_no_work(env: dict[str, str], journal_root: Path) -> None:
+    """Once the operator has removed `on`, not a byte more is written."""
+    source = """
+        import os
+        import gastown_tracing as gt
+        gt.init()
+        os.unlink(os.environ["GT_OTEL_JOURNAL"] + "/on")
+        with gt.prime(work_bead="de-1"): pass
+        with gt.session(role="mayor"): pass
+    """
+    python(source, {**env, **RUN})
+    assert [path.name for path in (journal_root / "runs").rglob("*")] == []
 
 
 def test_spans_outside_any_run_go_to_loose(env: dict[str, str], journal_root: Path) -> None:

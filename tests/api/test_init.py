@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.api.programs import ROOT_ID, RUN_ID, RUN_UUID, python, spans_of
+from tests.api.programs import ROOT_ID, RUN_ID, RUN_UUID, loose_spans, python, spans_of
 from tests.api.sink import attributes, hanging, refusing, sink
 from tests.conftest import clean_environ
 
@@ -235,12 +235,14 @@ def test_a_program_with_an_sdk_of_its_own_keeps_it(env: dict[str, str], journal_
     with trace.get_tracer("theirs").start_as_current_span("after"): pass
     print(*[span.name for span in memory.get_finished_spans()])
     """
-    said = python(source, {**env, "GT_RUN": RUN_UUID}).stdout
+    said = python(source, {**env, "GT_RUN": RUN_UUID, "GT_ROLE": "mayor"}).stdout
     assert said == "theirs sling after\n"
+    assert loose_spans(journal_root) == []
     spans = {span.name: span for span in spans_of(journal_root)}
     assert set(spans) == {"sling", "theirs"}
     assert spans["sling"].parent_id == ROOT_ID
     assert spans["theirs"].parent_id == spans["sling"].span_id
+    assert spans["theirs"].attributes["role"] == "mayor"
 
 
 def test_a_forked_child_starts_clean(env: dict[str, str], journal_root: Path) -> None:
