@@ -6,6 +6,8 @@ record and measurements belong as well, once they are recorded.
 
 from __future__ import annotations
 
+import os
+
 from gastown_tracing.masking import mask_arguments, subcommand
 from gastown_tracing.operation import Operation, clean, text_of
 from gastown_tracing.wrapping import Binder, wrap
@@ -161,7 +163,7 @@ class BdCall(Call):
     def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:
         """Return the command line, its arguments masked unless GT_LOG_BD_OUTPUT is on."""
         fields = self._fields
-        arguments = [str(word) for word in fields["args"]]
+        arguments = [os.fsdecode(word) for word in fields["args"]]
         return {
             "subcommand": clean(subcommand("bd", arguments)[1]),
             "args": clean(" ".join(arguments)) if active.shows_bd_output else mask_arguments("bd", arguments),

@@ -124,12 +124,12 @@ def run_bd(
         return subprocess.run(command, **options)  # noqa: PLW1510 # whether to check is the caller's to say
     with bd_call(args, executable=executable) as call:
         try:
-            done = _run(subprocess, command, options)
+            completed = _run(subprocess, command, options)
         except subprocess.CalledProcessError as error:
             call.set(exit_code=error.returncode, stdout=error.stdout, stderr=error.stderr)
             raise
-        call.set(exit_code=done.returncode, stdout=done.stdout, stderr=done.stderr)
-        return done
+        call.set(exit_code=completed.returncode, stdout=completed.stdout, stderr=completed.stderr)
+        return completed
 
 
 def _run(subprocess: Any, command: list[str], options: dict[str, Any]) -> subprocess.CompletedProcess[Any]:

@@ -31,8 +31,10 @@ class Wiring:
         self, telemetry: Telemetry, service_name: str, service_version: str | None, errors: list[str]
     ) -> None:
         self._notes = Notes(errors, telemetry.config.flag("GT_OTEL_DEBUG"))
+        present = program_provider()
         self._handler = NoteHandler(self._notes.add)
-        _logger().addHandler(self._handler)
+        if present is None:  # a program with an SDK of its own sees its warnings where it expects them
+            _logger().addHandler(self._handler)
         self._ends_at: float | None = None
         self._batch: BoundedBatch | None = None
         run, ignored = process_run(telemetry)
@@ -40,7 +42,6 @@ class Wiring:
             self._notes.add(line)
         self.runtime = Runtime(telemetry, run, self._notes)
         shared = SynchronousMultiSpanProcessor()  # type: ignore[no-untyped-call] # the SDK's own omission
-        present = program_provider()
         self.provider = present or _own_provider(telemetry, run.run_id, service_name, service_version, shared)
         if present:
             present.add_span_processor(Describing(self.runtime, SCOPE[0]))

@@ -9,19 +9,15 @@ from __future__ import annotations
 import functools
 
 from gastown_tracing import context
+from gastown_tracing.operation import Operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
     from typing import Any
 
-    from gastown_tracing.operation import Operation
-
     #: From the positional and keyword arguments of one call to the span of that call.
     Opener = Callable[[tuple[Any, ...], dict[str, Any]], Operation]
-
-#: Bytes of a captured argument that are kept.
-CAPTURE_LIMIT = 1024
 
 # `inspect` would cost each decorating program 8 ms; these are its CO_GENERATOR, CO_COROUTINE and
 # CO_ASYNC_GENERATOR, which the language reference fixes.
@@ -110,7 +106,8 @@ def _generator(func: Callable[..., Any], opener: Opener) -> Callable[..., Any]:
 def _async_generator(func: Callable[..., Any], opener: Opener) -> Callable[..., Any]:
     @functools.wraps(func)
     async def traced_async_generator(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, Any]:
-        operation = opener(args, kwargs)
+        # There is no `yield from` for them: off, the same loop runs around a span that is never begun.
+        operation = Operation("") if context.runtime is None else opener(args, kwargs)
         operation.open()
         generator = func(*args, **kwargs)
         resume, given = generator.asend, None

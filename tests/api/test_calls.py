@@ -189,13 +189,14 @@ COMMANDS = [
     (["create", f"-d{SECRET}", "--", "--not-a-flag", SECRET], "create", None),
     (["--actor", SECRET, "update", SECRET], "update", None),
     (["--db", "/x", "sql", f"select '{SECRET}'"], "sql", None),
+    ([b"show", Path(SECRET)], "show", f"show ‹{len(SECRET)} bytes›"),
     ([], "", ""),
 ]
 
 
 @pytest.mark.parametrize(("args", "subcommand", "shown"), COMMANDS)
 def test_bd_arguments_are_masked(
-    captured_spans: CapturedSpans, args: list[str], subcommand: str, shown: str | None
+    captured_spans: CapturedSpans, args: list[Any], subcommand: str, shown: str | None
 ) -> None:
     """Of a command line only the subcommand and the names of flags are recorded."""
     with bd_call(args, executable="/opt/bd") as call:

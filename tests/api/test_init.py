@@ -229,6 +229,8 @@ def test_a_program_with_an_sdk_of_its_own_keeps_it(env: dict[str, str], journal_
     import gastown_tracing as gt
     provider = gt.init()
     assert trace.get_tracer_provider() is own is provider.tracer_provider
+    import logging
+    assert not logging.getLogger("opentelemetry").handlers
     with gt.sling(), trace.get_tracer("theirs").start_as_current_span("theirs"): pass
     with gt.session(role="mayor"): pass
     assert provider.shutdown()

@@ -59,12 +59,15 @@ def test_everything_works_and_nothing_is_loaded_or_written_when_off(tmp_path: Pa
         @gt.traced
         async def coroutine(): return 5
 
-        @gt.traced
-        async def async_generator():
+        class Watched:
+            def __repr__(self): raise SystemExit("looked at")
+
+        @gt.traced(capture=("a",))
+        async def async_generator(a):
             yield 6
 
         async def main():
-            assert [value async for value in async_generator()] == [6]
+            assert [value async for value in async_generator(Watched())] == [6]
             return await coroutine()
 
         assert plain(1) == 3 and asyncio.run(main()) == 5
