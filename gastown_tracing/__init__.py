@@ -6,7 +6,6 @@ The public names are loaded when they are first used, so that a shim pays for no
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from gastown_tracing._version import VERSION as __version__  # noqa: N811 # the name that packages give it
-    from gastown_tracing.calls import Call
     from gastown_tracing.context import (
         carry_context,
         child_env,
@@ -15,9 +14,10 @@ if TYPE_CHECKING:
         set_process_env,
         with_run_id,
     )
-    from gastown_tracing.session_api import Session, end_session, session, start_session
     from gastown_tracing.setup import Provider, init
     from gastown_tracing.spans import bd_call, done, mail, nudge, prime, run_bd, sling, traced
+    from gastown_tracing.tracing.calls import Call
+    from gastown_tracing.tracing.sessions import Session, end_session, session, start_session
 
 __all__ = (
     "Call",
@@ -46,7 +46,7 @@ __all__ = (
 
 #: Which module of this package has which public names.
 _HOMES = {
-    "calls": ("Call",),
+    "tracing.calls": ("Call",),
     "context": (
         "carry_context",
         "child_env",
@@ -55,7 +55,7 @@ _HOMES = {
         "set_process_env",
         "with_run_id",
     ),
-    "session_api": ("Session", "end_session", "session", "start_session"),
+    "tracing.sessions": ("Session", "end_session", "session", "start_session"),
     "setup": ("Provider", "init"),
     "spans": ("bd_call", "done", "mail", "nudge", "prime", "run_bd", "sling", "traced"),
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from gastown_tracing.otel import Runtime
+    from gastown_tracing.tracing.otel import Runtime
 
     P = ParamSpec("P")
     R = TypeVar("R")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
     from gastown_tracing.config import Telemetry
-    from gastown_tracing.wiring import Wiring
+    from gastown_tracing.tracing.wiring import Wiring
 
 #: Seconds that the end of a program waits, at most, for its last spans to be sent.
 SHUTDOWN_TIMEOUT = 2.0
@@ -65,7 +65,7 @@ class Provider:
         self._errors: list[str] = []
         self._wiring: Wiring | None = None
         try:
-            from gastown_tracing.wiring import Wiring  # the SDK is loaded only when telemetry is on
+            from gastown_tracing.tracing.wiring import Wiring  # the SDK is loaded only when telemetry is on
 
             self._wiring = Wiring(telemetry, service_name, service_version, self._errors)
             context.runtime = self._wiring.runtime

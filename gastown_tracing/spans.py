@@ -9,9 +9,9 @@ import functools
 from typing import overload
 
 from gastown_tracing import context
-from gastown_tracing.calls import BdCall, DoneCall, MailCall, NudgeCall, PrimeCall, SlingCall
-from gastown_tracing.operation import Operation, clean, text_of
-from gastown_tracing.wrapping import Binder, wrap
+from gastown_tracing.tracing.calls import BdCall, DoneCall, MailCall, NudgeCall, PrimeCall, SlingCall
+from gastown_tracing.tracing.operation import Operation, clean, text_of
+from gastown_tracing.tracing.wrapping import Binder, wrap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-    from gastown_tracing.operation import Kind
+    from gastown_tracing.tracing.operation import Kind
 
     F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
 

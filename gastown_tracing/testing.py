@@ -121,8 +121,8 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from gastown_tracing.otel import Notes, Runtime, process_run
-    from gastown_tracing.tracer import TownTracerProvider
+    from gastown_tracing.tracing.otel import Notes, Runtime, process_run
+    from gastown_tracing.tracing.tracer import TownTracerProvider
 
     errors: list[str] = []
     exporter = InMemorySpanExporter()

@@ -42,10 +42,21 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
             f"`gt-trace session stop {run.info.get('session') or trace_id[:8]}` ends it, --force removes it"
         )
         raise reading.Failure(f"{name} has not ended: {hint}")
-    if not yes and not click.confirm(f"Remove {name}?", err=True):
-        raise reading.Failure(f"{name} was kept")
+    if not yes and not _agreed(f"Remove {name}?"):
+        raise reading.Failure(f"{name} was kept; --yes removes it without asking")
     size = sum(_remove(place, directory) for directory in run.directories)
     click.echo(f"removed {name}: {size / 1e6:.1f} MB")
+
+
+def _agreed(question: str) -> bool:
+    """Ask; where nobody is there to answer, the answer is no."""
+    try:
+        return click.confirm(question, err=True)
+    except click.Abort as abort:
+        if not isinstance(abort.__context__, EOFError):
+            raise
+        click.echo(err=True)
+        return False
 
 
 def _remove(journal: Journal, directory: str) -> int:

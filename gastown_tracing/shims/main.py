@@ -4,8 +4,8 @@ STAT is the line of /proc/self/stat that the launcher read before Python started
 
 The launcher runs it as a bundle: this program and all modules of the fast path in one `.pyc`, loaded at once
 and not one by one, which saves most of the milliseconds that importing them costs. The bundle is a cache,
-like the `.pyc` files beside it: made by whoever may write there, ignored where it does not fit the sources, never
-needed.
+like the `.pyc` files beside it: made by whoever may write there, ignored where it does not fit the sources,
+never needed.
 """
 
 TYPE_CHECKING = False

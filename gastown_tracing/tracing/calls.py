@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from gastown_tracing.masking import mask_arguments, subcommand
-from gastown_tracing.operation import Operation, clean, text_of
-from gastown_tracing.wrapping import Binder, wrap
+from gastown_tracing.tracing.operation import Operation, clean, text_of
+from gastown_tracing.tracing.wrapping import Binder, wrap
 from propagation.work import WorkContext
 
 TYPE_CHECKING = False
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.util.types import AttributeValue
 
-    from gastown_tracing.operation import Kind
-    from gastown_tracing.otel import Runtime
+    from gastown_tracing.tracing.operation import Kind
+    from gastown_tracing.tracing.otel import Runtime
 
     F = TypeVar("F", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import AttributeValue
 
-    from gastown_tracing.otel import Runtime
+    from gastown_tracing.tracing.otel import Runtime
 
     Kind = Literal["internal", "server", "client", "producer", "consumer"]
 

@@ -31,8 +31,8 @@ from gastown_tracing import identity as who
 from gastown_tracing._version import VERSION
 from gastown_tracing.journal.layout import PaneRegistry, read_text
 from gastown_tracing.journal.writer import append
-from gastown_tracing.operation import clean
-from gastown_tracing.tracer import sdk_tracer
+from gastown_tracing.tracing.operation import clean
+from gastown_tracing.tracing.tracer import sdk_tracer
 from propagation import environ, work
 from propagation.rules import resolve
 from propagation.run import parse_run_id, root_span_id, to_uuid

@@ -18,11 +18,11 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags,
 from gastown_tracing import config
 from gastown_tracing.identity import identity
 from gastown_tracing.journal import layout
-from gastown_tracing.otel import SCOPE, Run, Runtime, carried
 from gastown_tracing.sessions import ending, processes, records
 from gastown_tracing.sessions import run as runs
 from gastown_tracing.sessions.start import OF_ONE_SESSION
-from gastown_tracing.tracer import OneId
+from gastown_tracing.tracing.otel import SCOPE, Run, Runtime, carried
+from gastown_tracing.tracing.tracer import OneId
 from propagation.run import new_run_id, parse_run_id, root_span_id, to_uuid
 
 if TYPE_CHECKING:

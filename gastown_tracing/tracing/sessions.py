@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 
 from gastown_tracing import context
-from gastown_tracing.operation import is_failure, summary
+from gastown_tracing.tracing.operation import is_failure, summary
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from opentelemetry.context import Context
 
-    from gastown_tracing.otel import Runtime
-    from gastown_tracing.session_life import Life
+    from gastown_tracing.tracing.otel import Runtime
+    from gastown_tracing.tracing.session_life import Life
 
 
 class Session:
@@ -92,7 +92,9 @@ class Session:
         if active is None:
             return
         try:
-            from gastown_tracing import session_life  # loads git and JSON: only for those who start sessions
+            from gastown_tracing.tracing import (
+                session_life,  # loads git and JSON: only for those who start sessions
+            )
 
             self._life = session_life.begin(active, self._wanted)
             self.run_id, self.name = self._life.run.run_id, self._life.name
@@ -186,7 +188,7 @@ def end_session(
     if active is None:
         return False
     try:
-        from gastown_tracing import session_life  # see Session.begin
+        from gastown_tracing.tracing import session_life  # see Session.begin
 
         return session_life.end_run(active, ended, reason, exit_code, error)
     except Exception as broken:  # the host must not notice

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NoOpTracer, SpanKind
 
 from gastown_tracing import context as place
-from gastown_tracing.exporting import call
+from gastown_tracing.tracing.exporting import call
 from propagation.run import root_span_id
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link, Span, Tracer
     from opentelemetry.util.types import Attributes
 
-    from gastown_tracing.otel import Runtime
+    from gastown_tracing.tracing.otel import Runtime
 
 
 class TownTracer(NoOpTracer):

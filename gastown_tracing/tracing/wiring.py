@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace import SpanProcessor, SynchronousMultiSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from gastown_tracing import config
-from gastown_tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, OwnSpans
 from gastown_tracing.identity import resource
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
-from gastown_tracing.otel import SCOPE, Notes, Runtime, process_run
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
-from gastown_tracing.tracer import Describing, RunIds, TownTracerProvider
+from gastown_tracing.tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, OwnSpans
+from gastown_tracing.tracing.otel import SCOPE, Notes, Runtime, process_run
+from gastown_tracing.tracing.tracer import Describing, RunIds, TownTracerProvider
 
 if TYPE_CHECKING:
     from gastown_tracing.config import Telemetry

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 
 from gastown_tracing import context
-from gastown_tracing.operation import Operation
+from gastown_tracing.tracing.operation import Operation
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

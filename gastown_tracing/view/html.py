@@ -34,7 +34,7 @@ def render(trace: Trace, zone: tzinfo | None = None) -> str:
     style, script = _asset("view.css"), _asset("view.js")
     data = _Page(trace, zone).data()
     parts = {
-        "title": html.escape(f"{data['name']} · gt-trace"),
+        "title": html.escape(text.clean(f"{data['name']} · gt-trace")),
         "style": style,
         "style-hash": _hash(style),
         "script": script,

@@ -174,7 +174,7 @@ EXPECTED = [
     'user.py:30: note: Revealed type is "def (a: int) -> int"',
     'user.py:31: note: Revealed type is "def (target: str)"',
     'user.py:32: note: Revealed type is "gastown_tracing.setup.Provider | None"',
-    'user.py:34: note: Revealed type is "gastown_tracing.calls.BdCall"',
+    'user.py:34: note: Revealed type is "gastown_tracing.tracing.calls.BdCall"',
     'user.py:35: error: Argument 1 to "one" has incompatible type "str"; expected "int"  [arg-type]',
     'user.py:36: error: Module has no attribute "nothing"  [attr-defined]',
 ]
