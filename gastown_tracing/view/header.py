@@ -80,7 +80,7 @@ def _joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
 def footer(screen: Screen) -> Iterator[str]:
     """Yield what was shortened, folded, left out, misplaced or unreadable, each with what to do about it."""
     for note in _notes(screen):
-        for line in _paragraph(screen.clean(note), screen.width):
+        for line in _paragraph(screen, screen.clean(note)):
             yield screen.paint(line, "dim")
 
 
@@ -105,12 +105,12 @@ def _notes(screen: Screen) -> Iterator[str]:
         yield f"Skipped {text.counted(len(trace.skipped) - _NAMED, 'line')} more."
 
 
-def _paragraph(words: str, width: int) -> Iterator[str]:
-    """Yield `words` broken at spaces into lines of at most `width` cells."""
+def _paragraph(screen: Screen, words: str) -> Iterator[str]:
+    """Yield `words` broken at spaces into lines that fit the screen."""
     line = ""
     for word in words.split(" "):
-        piece = text.cut(word, width)
-        if line and text.width(line) + 1 + text.width(piece) > width:
+        piece = screen.cut(word, screen.width)
+        if line and text.width(line) + 1 + text.width(piece) > screen.width:
             yield line
             line = piece
         else:

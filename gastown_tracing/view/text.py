@@ -97,7 +97,7 @@ def width(text: str) -> int:
     return measured if measured >= 0 else len(text)
 
 
-def cut(text: str, cells: int, mark: str = "…") -> str:
+def cut(text: str, cells: int, mark: str) -> str:
     """Return `text`, or as much of its beginning as fits into `cells` together with `mark`."""
     if len(text) <= cells and (text.isascii() or width(text) <= cells):
         return text
