@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,7 @@ def at_once(count: int, function: Callable[[int], Any], user: int | None = None)
     children = []
     for number in range(count):
         result_read, result_write = os.pipe()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             os.close(start_write)
             _child(start_read, result_write, function, number, user)
@@ -111,6 +112,13 @@ def at_once(count: int, function: Callable[[int], Any], user: int | None = None)
         assert not failed, result
         results.append(result)
     return results
+
+
+def fork() -> int:
+    """Fork without the warning that 3.12 and later give beside pytest-xdist's threads."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return os.fork()
 
 
 def _child(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from journal_kit import RESOURCE, ROOT, TRACE, at_once, number_id, parse_traces, python, span_line
+from journal_kit import RESOURCE, ROOT, TRACE, at_once, fork, number_id, parse_traces, python, span_line
 
 from gastown_tracing.journal import markers, otlp, reader, writer
 from gastown_tracing.journal.layout import Journal
@@ -200,7 +200,7 @@ def test_killed_at_any_moment_each_call_leaves_exactly_one_span(directory: str, 
     started = []
     for number in range(rounds):
         read_end, write_end = os.pipe()
-        pid = os.fork()
+        pid = fork()
         if pid == 0:
             for call in range(10_000):
                 span_id = number_id(number * 10_000 + call)

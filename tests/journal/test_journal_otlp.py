@@ -220,6 +220,7 @@ def test_a_hostile_resource_leaves_room_for_the_record() -> None:
     assert plain(data.scope_spans[0].spans[0].attributes)["text"] == "x" * 500_000
 
 
+@settings(deadline=None)
 @given(texts, st.integers(0, 60))
 def test_cutting_splits_no_character_and_says_how_much(text: str, limit: int) -> None:
     data = text.encode("utf-8", "replace")

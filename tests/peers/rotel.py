@@ -7,6 +7,7 @@ import importlib.util
 import os
 import socket
 import subprocess
+import sysconfig
 import threading
 import time
 import urllib.error
@@ -24,12 +25,19 @@ DEADLINE = 30.0
 
 
 def find_rotel() -> str | None:
-    """Return the path of the collector that the PyPI package holds, None where it is not installed."""
+    """Return the path of the collector in the PyPI package, None where there is none that runs.
+
+    Its program needs this interpreter's shared library, which not every interpreter comes with.
+    """
     spec = importlib.util.find_spec("rotel")
     if spec is None or spec.origin is None:
         return None
-    path = Path(spec.origin).parent / "rotel-agent"
-    return str(path) if path.exists() else None
+    path = str(Path(spec.origin).parent / "rotel-agent")
+    try:
+        subprocess.run([path, "--version"], env=_environment(), capture_output=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return path
 
 
 class Sink:
@@ -129,7 +137,8 @@ def wait_until(condition: Callable[[], bool]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    environment = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    return {**environment, "LD_LIBRARY_PATH": str(sysconfig.get_config_var("LIBDIR"))}
 
 
 def free_port() -> int:

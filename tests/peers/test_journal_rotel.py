@@ -12,7 +12,10 @@ from .rotel import find_rotel, running_rotel, wait_until
 
 pytestmark = [
     pytest.mark.peer,
-    pytest.mark.skipif(find_rotel() is None, reason="rotel is not installed (pip install rotel)"),
+    pytest.mark.skipif(
+        find_rotel() is None,
+        reason="rotel does not run here (pip install rotel; it needs Python's shared library)",
+    ),
 ]
 
 TRACE, ROOT = "4bf92f3577b34da6a3ce929d0e0e4736", "a3ce929d0e0e4736"
