@@ -1,6 +1,6 @@
 """What the Python helpers cost: each row a ratio of two things measured alternately in this one run.
 
-Run it with `python benchmarks/bench_helpers.py`. It exits 1 when a row misses its target.
+Run it with `python -m benchmarks.bench_helpers`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util.types import AttributeValue
 
 import gastown_tracing
+from benchmarks.measure import Row
 from gastown_tracing import context
 from gastown_tracing.masking import mask_arguments, subcommand
 
@@ -59,13 +60,9 @@ def alternate(sides: list[Side], reset: Side) -> list[float]:
     return [min(found) for found in times]
 
 
-def row(what: str, ours: float, base: float, target: float, unit: str = "µs") -> bool:
-    """Print one row; return whether it meets its target (0: no target, the row is for information)."""
-    ratio = ours / base
-    verdict = "" if not target else "  ok" if ratio <= target else "  MISSED"
-    wanted = f"  target ≤ {target:.2f}" if target else ""
-    print(f"{what:<58} {ours:8.2f} {unit} / {base:8.2f} {unit} = {ratio:5.2f}{wanted}{verdict}")
-    return not target or ratio <= target
+def row(what: str, ours: float, base: float, target: float | None = None) -> Row:
+    """Return the row of two sides, in microseconds a call."""
+    return Row(what, ours / base, target, f"{ours:.2f} µs / {base:.2f} µs")
 
 
 def memory() -> tuple[SimpleSpanProcessor, InMemorySpanExporter]:
@@ -114,7 +111,7 @@ def raw_bd_call(raw: trace.Tracer, attributes: Mapping[str, AttributeValue]) -> 
     return raw_side
 
 
-def switched_on() -> bool:
+def switched_on() -> list[Row]:
     """Compare each helper with a raw SDK span of the same attributes."""
     processor, exporter = memory()
     provider = gastown_tracing.init(env={**RUN, "GT_OTEL_TRACES_URL": "none", "HOME": "/nonexistent"})
@@ -131,7 +128,7 @@ def switched_on() -> bool:
         exporter.clear()
         kept.clear()
 
-    met = True
+    found = []
     rows = (("@traced", traced, raw_span), ("sling", sling, raw_span), ("bd_call", bd_call, raw_bd_call))
     for name, side, base_of in rows:
         reset()
@@ -139,12 +136,12 @@ def switched_on() -> bool:
         attributes = dict(exporter.get_finished_spans()[0].attributes or {})
         ours, base = alternate([side, base_of(raw, attributes)], reset)
         title = f"{name}, on / raw SDK span, the same {len(attributes)} attributes"
-        met &= row(title, ours, base, 1.15)
+        found.append(row(title, ours, base, 1.15))
     provider.shutdown()
-    return met
+    return found
 
 
-def journal_write() -> None:
+def journal_write() -> Row:
     """Compare a span that is written to the journal with one that stays in memory."""
     with tempfile.TemporaryDirectory() as directory:
         env = {**RUN, "GT_OTEL_JOURNAL": f"{directory}/journal", "HOME": directory}
@@ -155,12 +152,12 @@ def journal_write() -> None:
         traced()
         common = dict(context.runtime.run.common()) if context.runtime else {}
         ours, base = alternate([traced, raw_span(plain.get_tracer("raw"), common)], exporter.clear)
-        row("@traced, written to the journal / raw SDK span in memory", ours, base, 0)
         if provider:
             provider.shutdown()
+    return row("@traced, written to the journal / raw SDK span in memory", ours, base)
 
 
-def switched_off() -> bool:
+def switched_off() -> list[Row]:
     """Compare each helper, off, with the OpenTelemetry API's own no-op span."""
     no_op = trace.NoOpTracer()
 
@@ -172,15 +169,15 @@ def switched_off() -> bool:
     def decorated() -> None:
         pass
 
-    met = True
+    found = []
     rows = (("@traced", traced, decorated), ("sling", sling, api), ("bd_call", bd_call, api))
     for name, side, base_side in rows:
         ours, base = alternate([side, base_side], lambda: None)
-        met &= row(f"{name}, off / the API's no-op", ours, base, 0.25)
-    return met
+        found.append(row(f"{name}, off / the API's no-op span", ours, base, 0.25))
+    return found
 
 
-def imported() -> bool:
+def imported() -> Row:
     """Measure `import gastown_tracing` over a bare interpreter: whole processes, in milliseconds."""
     times: dict[str, list[float]] = {"pass": [], "import gastown_tracing": []}
     for _ in range(21):
@@ -189,18 +186,15 @@ def imported() -> bool:
             subprocess.run([sys.executable, "-c", program], check=True, env={"PATH": os.defpath})
             found.append((time.perf_counter() - start) * 1e3)
     bare, ours = (statistics.median(found) for found in times.values())
-    met = ours - bare <= 15
-    what, verdict = "import gastown_tracing, over a bare interpreter", "ok" if met else "MISSED"
-    print(f"{what:<58} {ours:8.2f} ms - {bare:8.2f} ms = {ours - bare:5.2f} ms  target ≤ 15 ms  {verdict}")
-    return met
+    note = f"{ours - bare:.1f} ms more, at most 15: {'ok' if ours - bare <= 15 else 'MISSED'}"
+    return Row("import gastown_tracing / a bare interpreter", ours / bare, note=note)
 
 
-def main() -> int:
-    """Print every row; return 1 when one misses its target."""
-    met = [switched_off(), switched_on(), imported()]
-    journal_write()
-    return 0 if all(met) else 1
+def measure(_rounds: int = 0) -> list[Row]:
+    """Return the rows of this benchmark. Telemetry is off at first: nobody has called `init()`."""
+    return [*switched_off(), *switched_on(), imported(), journal_write()]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    for found in measure():
+        print(found)

@@ -18,12 +18,13 @@ class Row:
     target: float | None = None
     note: str = ""
 
+    @property
+    def met(self) -> bool:
+        """Whether the row meets its target, if it has one."""
+        return self.target is None or self.ratio <= self.target
+
     def __str__(self) -> str:
-        verdict = (
-            ""
-            if self.target is None
-            else f"≤ {self.target:.2f} {'ok' if self.ratio <= self.target else 'MISSED'}"
-        )
+        verdict = "" if self.target is None else f"≤ {self.target:.2f} {'ok' if self.met else 'MISSED'}"
         return f"{self.what:<72} {self.ratio:6.2f}  {verdict:<14} {self.note}".rstrip()
 
 

@@ -1,0 +1,20 @@
+"""Run every benchmark: `python -m benchmarks [ROUNDS]`. Exits 1 when a row misses its target."""
+
+from __future__ import annotations
+
+import sys
+
+from benchmarks import bench_exec, bench_helpers, bench_view
+
+
+def main() -> int:
+    """Print every row and return the exit code."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    rows = [*bench_exec.measure(rounds or 200), *bench_helpers.measure(), *bench_view.measure(rounds or 7)]
+    for row in rows:
+        print(row)
+    return 0 if all(row.met for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
