@@ -32,7 +32,7 @@ def once(argv: Sequence[str], env: Mapping[str, str]) -> float:
     """Return the seconds that a whole process takes, from its start to its end."""
     started = perf_counter()
     pid = os.posix_spawn(
-        argv[0], argv, env, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
+        argv[0], list(argv), env, file_actions=[(os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)]
     )
     os.waitpid(pid, 0)
     return perf_counter() - started
