@@ -49,8 +49,16 @@ def gt_trace(env: dict[str, str]) -> Callable[..., subprocess.CompletedProcess[s
     """Return a function that runs the real `gt-trace` and returns what it said."""
 
     def run(*args: str, **kwargs: object) -> subprocess.CompletedProcess[str]:
-        options: dict[str, object] = {"env": env, "capture_output": True, "text": True, "timeout": 60, **kwargs}
-        return subprocess.run([sys.executable, "-m", "gastown_tracing.cli", *args], **options)  # type: ignore[call-overload,no-any-return]
+        options: dict[str, object] = {
+            "env": env,
+            "capture_output": True,
+            "text": True,
+            "timeout": 60,
+            "check": False,
+            **kwargs,
+        }
+        words = [sys.executable, "-m", "gastown_tracing.cli", *args]
+        return subprocess.run(words, **options)  # type: ignore[call-overload,no-any-return]  # noqa: PLW1510  # above
 
     return run
 
@@ -62,4 +70,6 @@ def tmux_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         pytest.skip("tmux is not installed")
     socket = str(tmp_path_factory.mktemp("tmux") / "s")
     yield socket
-    subprocess.run(["tmux", "-S", socket, "kill-server"], env=clean_environ(), capture_output=True, check=False)
+    subprocess.run(
+        ["tmux", "-S", socket, "kill-server"], env=clean_environ(), capture_output=True, check=False
+    )
