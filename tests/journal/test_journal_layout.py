@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from journal_kit import NOBODY, TRACE, at_once, needs_root
+from journal_kit import NOBODY, TRACE, at_once, needs_root, python
 
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.layout import Journal
@@ -58,6 +60,26 @@ def test_of_many_that_create_one_makes_it_and_all_find_it_on(journal_root: Path)
     results = at_once(8, make)
     assert {on for on, _ in results} == {True}
     assert len({config for _, config in results}) == 1
+
+
+CREATE = "import sys; from gastown_tracing.journal import layout; print(layout.create(sys.argv[1]).is_on())"
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="who waits for a lock is seen in /proc/locks")
+def test_who_comes_while_another_creates_waits_and_takes_what_that_one_made(journal_root: Path) -> None:
+    """Even where the operator switches the new journal off before the second one gets its turn."""
+    journal_root.mkdir()
+    creating = os.open(journal_root, os.O_RDONLY)
+    fcntl.flock(creating, fcntl.LOCK_EX)
+    with python(CREATE, str(journal_root)) as second:
+        deadline = time.monotonic() + 30
+        while f" {second.pid} " not in Path("/proc/locks").read_text():
+            assert time.monotonic() < deadline, "the second one did not wait"
+            assert second.poll() is None
+        (journal_root / "VERSION").write_text("1\n")
+        os.close(creating)
+        assert second.communicate()[0] == "False\n"
+    assert os.listdir(journal_root) == ["VERSION"]
 
 
 def test_an_empty_directory_is_no_journal_yet(journal_root: Path) -> None:
