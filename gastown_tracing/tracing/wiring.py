@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread  # noqa: F401  # the SDK uses it after a fork; loaded only there it would deadlock
 import logging
 import time
 from typing import TYPE_CHECKING
