@@ -14,7 +14,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 #: What the machine itself may have set and no test may see.
-LEAKING_PREFIXES = ("GT_", "OTEL_", "BD_", "CLAUDE", "TMUX", "TRACE", "BAGGAGE", "GIT_", "XDG_")
+LEAKING_PREFIXES = (
+    *("GT_", "OTEL_", "BD_", "CLAUDE", "TMUX", "TRACE", "BAGGAGE", "GIT_", "XDG_"),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"),
+)
 
 
 def clean_environ() -> dict[str, str]:

@@ -12,6 +12,7 @@ from gastown_tracing.shims.main import PROGRAM
 from gastown_tracing.shims.main import path as bundle
 
 #: bash keeps variables whose names are no identifiers, which sh (dash) drops; `-p`: BASH_ENV is not run.
+#: Where SHELL is not set bash looks its user up, before Python starts.
 SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", "-p"), ("/bin/sh", ""))
 
 TEMPLATE = """\
