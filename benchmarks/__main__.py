@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 
 from benchmarks import bench_exec, bench_helpers, bench_view
+from benchmarks.measure import rounds_asked
 
 
 def main() -> int:
     """Print every row and return the exit code."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 0
+    rounds = rounds_asked(0)
     rows = [*bench_exec.measure(rounds or 200), *bench_helpers.measure(), *bench_view.measure(rounds or 7)]
     for row in rows:
         print(row)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from benchmarks.measure import Row, side_by_side
+from benchmarks.measure import Row, rounds_asked, side_by_side
 from gastown_tracing.shims import launcher
 
 
@@ -106,5 +106,5 @@ def rows(seconds: dict[str, float]) -> list[Row]:
 
 
 if __name__ == "__main__":
-    for row in measure(int(sys.argv[1]) if len(sys.argv) > 1 else 200):
+    for row in measure(rounds_asked(200)):
         print(row)

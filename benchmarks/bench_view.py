@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.measure import Row, side_by_side
+from benchmarks.measure import Row, rounds_asked, side_by_side
 
 SPANS = 10_000
 RUN = "3f2504e04f8941d39a0c0305e82c3301"
@@ -111,5 +111,5 @@ def _row(way: str, taken: float, peer: float) -> Row:
 
 
 if __name__ == "__main__":
-    for row in measure(int(sys.argv[1]) if len(sys.argv) > 1 else 7):
+    for row in measure(rounds_asked(7)):
         print(row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import statistics
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
@@ -26,6 +27,16 @@ class Row:
     def __str__(self) -> str:
         verdict = "" if self.target is None else f"≤ {self.target:.2f} {'ok' if self.met else 'MISSED'}"
         return f"{self.what:<72} {self.ratio:6.2f}  {verdict:<14} {self.note}".rstrip()
+
+
+def rounds_asked(default: int) -> int:
+    """Return the number of rounds that the command line asks for. Exits where it is no number."""
+    words = sys.argv[1:]
+    if not words:
+        return default
+    if len(words) > 1 or not words[0].isdigit() or int(words[0]) < 1:
+        raise SystemExit("usage: python -m benchmarks [ROUNDS]")
+    return int(words[0])
 
 
 def once(argv: Sequence[str], env: Mapping[str, str]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,12 @@ LEAKING_PREFIXES = (
     *("GT_", "OTEL_", "BD_", "CLAUDE", "TMUX", "TRACE", "BAGGAGE", "GIT_", "XDG_"),
     *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"),
 )
+
+
+# Started in the background, or by nohup, the run itself ignores these, and every process of every test would.
+for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 
 def clean_environ() -> dict[str, str]:

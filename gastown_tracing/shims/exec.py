@@ -29,8 +29,9 @@ USAGE = "usage: gt-trace exec [--event EVENT] [--name NAME] [--attr KEY=VALUE]â€
 HELP = f"""\
 {USAGE}
 
-Run COMMAND with the trace's context in its environment and record it as one span and one log record.
-It behaves as it would without us, and we end as it ends: its exit code, or dead of the same signal.
+Run COMMAND with the trace's context in its environment, and record it as one span and
+one log record. It behaves as it would without us, and we end as it ends: with its exit
+code, or dead of the same signal.
 127: command not found; 126: it cannot be executed; 2: these options cannot be understood.
 
   --event EVENT     what the command is, of the data model's events (default: exec)
@@ -96,7 +97,7 @@ def parse(arguments: "Sequence[str]") -> Request:
         if option not in ("--event", "--name", "--attr"):
             raise UsageError(f"unknown option {option}; {USAGE}")
         if not has_value:
-            if not rest:
+            if not rest or rest[0] == "--":
                 raise UsageError(f"{option} needs a value; {USAGE}")
             value = rest.pop(0)
         if option == "--event":
@@ -154,7 +155,7 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
     try:
         plan = _plan(decode(posix.environ))
     except Exception as error:  # the command must run whatever is wrong with us
-        _debug(f"not recorded: {error!r}")
+        _debug(f"not recorded: {describe(error)}")
         plan = None
     if plan is None:
         _replace(request, caller)
@@ -218,7 +219,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
         if status is None and child.executed(pid, request.argv[0]):
             record.open()
     except Exception as error:  # a failure to record is not the command's
-        _debug(f"not recorded: {error!r}", plan.telemetry)
+        _debug(f"not recorded: {describe(error)}", plan.telemetry)
     if bundle:
         _write_bundle(bundle)
     if status is None:
@@ -227,7 +228,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
         try:
             record.close(start_ns + time.monotonic_ns() - started, status)
         except Exception as error:  # the same
-            _debug(f"not recorded: {error!r}", plan.telemetry)
+            _debug(f"not recorded: {describe(error)}", plan.telemetry)
     child.exit_as(status)
 
 
@@ -237,7 +238,7 @@ def _write_bundle(root: str) -> None:
 
         write(root)
     except Exception as error:  # somebody else's directory, a full disk: a cache we can do without
-        _debug(f"no bundle: {error!r}")
+        _debug(f"no bundle: {describe(error)}")
 
 
 def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> tuple[int, int]:
@@ -297,6 +298,11 @@ def _debug(message: str, telemetry: "Telemetry | None" = None) -> None:
     )
     if wanted:
         _say(f"gt-trace exec: {message}")
+
+
+def describe(error: Exception) -> str:
+    """Return an exception as one line: its type, and what it says, a file's name included."""
+    return f"{type(error).__name__}: {error}"
 
 
 def _say(line: str) -> None:

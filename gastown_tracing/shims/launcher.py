@@ -55,4 +55,9 @@ def write(path: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 2:
         raise SystemExit("usage: python -m gastown_tracing.shims.launcher FILE")
-    write(sys.argv[1])
+    try:
+        write(sys.argv[1])
+    except OSError as error:
+        raise SystemExit(
+            f"gastown_tracing.shims.launcher: cannot write {sys.argv[1]}: {error.strerror}"
+        ) from None

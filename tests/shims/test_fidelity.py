@@ -295,6 +295,7 @@ def test_a_failure_to_record_is_silent_unless_asked(runner: list[str], env: Env,
     (["--nonsense", "--", "true"], "unknown option --nonsense"),
     (["--attr", "x", "--", "true"], "--attr wants KEY=VALUE"),
     (["--event"], "--event needs a value"),
+    (["--name", "--", "true"], "--name needs a value"),
     (["--"], "no command given"),
 ])  # fmt: skip
 def test_options_that_make_no_sense(words: list[str], line: str, runner: list[str], env: Env) -> None:
