@@ -28,6 +28,28 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(gastown_tracing, "trace")
 
 
+def test_no_module_of_the_package_takes_a_public_names_place() -> None:
+    """Importing a submodule makes it an attribute of the package: each public name stays what it was."""
+    source = """
+        import importlib, pkgutil
+        import gastown_tracing as gt
+
+        def refuse(name): raise ImportError(name)
+
+        modules = [found.name for found in pkgutil.walk_packages(gt.__path__, "gastown_tracing.", refuse)]
+        for module in modules:
+            if not module.endswith("__main__"):
+                importlib.import_module(module)
+        late = {name: getattr(gt, name) for name in gt.__all__}
+        for module, names in gt._HOMES.items():
+            for name in names:
+                assert late[name] is getattr(importlib.import_module(f"gastown_tracing.{module}"), name), name
+        assert late["__version__"] == importlib.import_module("gastown_tracing._version").VERSION
+        print(len(modules))
+    """
+    assert int(python(source, clean_environ()).stdout) > 50
+
+
 def test_importing_the_package_loads_nothing_else() -> None:
     """A bare import loads one module."""
     source = """
