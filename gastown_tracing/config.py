@@ -163,7 +163,7 @@ class Config:
 class Telemetry:
     """Whether telemetry is `on` and `why`, the journal in force, the settings and the town's root.
 
-    The journal may not exist yet.
+    Where it is off, `why` also says what switches it on. The journal may not exist yet.
     """
 
     __slots__ = ("config", "journal", "on", "town_root", "why")
@@ -193,7 +193,7 @@ def load(env: "Mapping[str, str]", cwd: str | None = None) -> Telemetry:
     here = working_directory() if cwd is None else cwd
     town_root = find_town_root(env, here)
     root = env.get(JOURNAL) or default_root(env, town_root)
-    journal = Journal(root if root.startswith("/") else f"{here}/{root}")
+    journal = Journal(root if root.startswith("/") else f"{here.rstrip('/')}/{root}")
     on, why = _switch(env, journal)
     return Telemetry(on, why, journal, Config(env, journal.config_path), town_root)
 
@@ -213,15 +213,16 @@ def _disabled(env: "Mapping[str, str]") -> bool:
 def _switch(env: "Mapping[str, str]", journal: Journal) -> tuple[bool, str]:
     """Return whether telemetry is on, and the reason in words."""
     if _disabled(env):
-        return False, "OTEL_SDK_DISABLED is true"
+        return False, "OTEL_SDK_DISABLED is true: unset it"
     if journal.is_on():
         return True, f"{journal.on_path} exists"
     if journal.exists():
-        return False, f"{journal.on_path} is missing: the operator switched this journal off"
+        back = f"`gt-trace env --on --journal {journal.root}` switches it on again"
+        return False, f"{journal.on_path} is missing, the operator removed it: {back}"
     for name in (JOURNAL, *URLS):
         if env.get(name):
             return True, f"{name} is set"
-    return False, "nothing switches it on"
+    return False, 'nothing switches it on: eval "$(gt-trace env)" does'
 
 
 def for_journal(env: "Mapping[str, str]") -> dict[str, str]:

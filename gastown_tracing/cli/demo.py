@@ -15,6 +15,7 @@ import click
 
 from gastown_tracing import config
 from gastown_tracing.cli import reading
+from gastown_tracing.cli.paths import absolute
 from gastown_tracing.journal.layout import create
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def _run(given: str | None, keep: bool) -> _Done:
 def _journal(given: str | None) -> tuple[Journal, str]:
     """Return the journal to use, and what names it to other commands: nothing, where the environment does."""
     named = given or os.environ.get(config.JOURNAL, "")
-    root = os.path.abspath(named) if named else _new_directory()
+    root = absolute(named) if named else _new_directory()
     telemetry = config.load({**os.environ, config.JOURNAL: root})
     if not telemetry.on:
         raise reading.Failure(f"telemetry is off: {telemetry.why}")

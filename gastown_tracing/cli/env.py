@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing import config
+from gastown_tracing.cli.paths import absolute
 from gastown_tracing.cli.reading import Failure, WrongUse, journal_option
 from gastown_tracing.journal.layout import Journal, create, write_atomic
 
@@ -43,14 +44,16 @@ def command(
     the same facts a second time.
     """
     env = dict(os.environ)
-    where = os.path.abspath(journal) if journal else config.load(env).journal.root
+    where = absolute(journal) if journal else config.load(env).journal.root
     urls = dict(zip(config.URLS, (traces_url, metrics_url, logs_url), strict=True))
     given = {**config.for_journal(env), **{name: _url(url) for name, url in urls.items() if url}}
     try:
         made = _prepare(where, given, switch_on)
     except OSError as error:
         raise Failure(f"{error.filename or where}: {error.strerror}; --journal DIR takes another") from error
-    _warn(made, env)
+    telemetry = config.load({**env, config.JOURNAL: made.root})
+    if not telemetry.on:
+        click.echo(f"gt-trace: telemetry stays off: {telemetry.why}", err=True)
     click.echo(assignment(config.JOURNAL, made.root, shell or _shell(env)))
 
 
@@ -71,13 +74,6 @@ def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
     if switch_on and not journal.is_on():
         write_atomic(journal.on_path, "")
     return journal
-
-
-def _warn(journal: Journal, env: Mapping[str, str]) -> None:
-    if not journal.is_on():
-        click.echo(f"gt-trace: {journal.root} is switched off: `gt-trace env --on` switches it on", err=True)
-    if env.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        click.echo("gt-trace: OTEL_SDK_DISABLED=true keeps telemetry off: unset it", err=True)
 
 
 def _shell(env: Mapping[str, str]) -> str:

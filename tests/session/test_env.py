@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from gastown_tracing import config
+
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -86,9 +88,16 @@ def test_switch_stays_off_until_asked(gt_trace: Run, journal_root: Path) -> None
 
 
 def test_disabled_sdk_is_named(gt_trace: Run, env: dict[str, str]) -> None:
-    """OTEL_SDK_DISABLED keeps telemetry off whatever the lines say: stderr says so."""
+    """OTEL_SDK_DISABLED keeps telemetry off whatever the lines say: stderr says so, and what helps."""
     done = gt_trace("env", env={**env, "OTEL_SDK_DISABLED": "true"})
-    assert "OTEL_SDK_DISABLED" in done.stderr
+    assert "OTEL_SDK_DISABLED is true: unset it" in done.stderr
+
+
+@pytest.mark.parametrize(("named", "where"), [("relative/j", "{0}/relative/j"), ("/nowhere/j", "/nowhere/j")])
+def test_relative_journal_begins_in_the_working_directory(tmp_path: Path, named: str, where: str) -> None:
+    """A relative GT_OTEL_JOURNAL is found from the working directory, which may be `/`."""
+    assert config.load({"GT_OTEL_JOURNAL": named}, "/").journal.root == where.format("")
+    assert config.load({"GT_OTEL_JOURNAL": named}, str(tmp_path)).journal.root == where.format(tmp_path)
 
 
 @pytest.mark.parametrize(
