@@ -6,11 +6,13 @@ import json
 import os
 import shlex
 import shutil
+import stat
 from typing import TYPE_CHECKING
 
 import click
 
 from gastown_tracing import config
+from gastown_tracing.cli.paths import absolute
 from gastown_tracing.cli.reading import Failure, WrongUse, journal_option, json_option, open_journal, say
 from gastown_tracing.sessions import roles, terminal
 
@@ -61,9 +63,9 @@ class CommandNotFound(Failure):
 
 
 def environment(journal: str | None) -> dict[str, str]:
-    """Return our environment, with the journal that an option names."""
-    given = {config.JOURNAL: os.path.abspath(journal)} if journal else {}
-    return {**os.environ, **given}
+    """Return our environment, with the full path of the journal that an option or a variable names."""
+    named = journal or os.environ.get(config.JOURNAL, "")
+    return {**os.environ, **({config.JOURNAL: absolute(named)} if named else {})}
 
 
 @click.group()
@@ -85,7 +87,11 @@ def command() -> None:
 @click.option("--agent", "agent_type", default="", help="GT_AGENT; default: what the command's name says.")
 @click.option("--work-dir", default=".", metavar="DIR", help="Where it works; default: here.")
 @click.option(
-    "--session", "name_of_session", default="", metavar="NAME", help="Default: gt-RIG-NAME, hq-ROLE."
+    "--session",
+    "name_of_session",
+    default="",
+    metavar="NAME",
+    help=f"The tmux session; default, by role: {', '.join(roles.session_forms())}.",
 )
 @click.option("--socket", default="", metavar="PATH", help="The tmux server, by its socket.")
 @click.option("-L", "label", default="", metavar="NAME", help="The tmux server, by its name.")
@@ -157,14 +163,18 @@ def _warn(note: str) -> None:
 
 
 def _directory(path: str) -> str:
-    if not os.path.isdir(path):
+    full = absolute(path)
+    if not os.path.isdir(full):
         raise WrongUse(f"no such directory: {path}")
-    return os.path.abspath(path)
+    return full
 
 
 def _session_name(name: str) -> str:
-    if any(sign in name for sign in ".:") or not name.isprintable():
-        raise WrongUse(f"tmux cannot name a session {name!r}: neither `.` nor `:`")
+    refused = sorted({sign for sign in name if sign in ".:" or not sign.isprintable()})
+    if refused:
+        found = " and ".join(map(repr, refused))
+        rule = "in the name of a tmux session `.`, `:` and what cannot be printed cannot be used"
+        raise WrongUse(f"--session {name!r} has {found}: {rule}")
     return name
 
 
@@ -189,7 +199,21 @@ def _socket(socket: str, label: str) -> str:
         raise NoTmux("tmux is not installed; --here runs the command in the foreground")
     if socket and label:
         raise WrongUse("--socket or -L, not both")
-    return os.path.abspath(socket) if socket else label
+    if "/" in label or label in (".", ".."):
+        raise WrongUse(f"-L {label}: not a name of a tmux server; --socket takes a path")
+    return _socket_path(socket) if socket else label
+
+
+def _socket_path(socket: str) -> str:
+    """Return the full path of a socket, which need not be there; tmux would replace any other file."""
+    path = absolute(socket)
+    try:
+        known = stat.S_ISSOCK(os.stat(path).st_mode)
+    except OSError:
+        return path
+    if not known:
+        raise WrongUse(f"--socket {socket}: there is a file of this name, and it is no socket")
+    return path
 
 
 def _runnable(word: str, work_dir: str) -> None:

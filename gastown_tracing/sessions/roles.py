@@ -94,6 +94,11 @@ def named(role: str, name: str = "", rig: str = "") -> tuple[dict[str, str], str
     return agent.variables(), agent.session
 
 
+def session_forms() -> list[str]:
+    """Return the default names of sessions, `gt-RIG-NAME` and so on, in the order of FORMS."""
+    return [session.format(rig="RIG", name="NAME") for _, session in FORMS.values()]
+
+
 def _checked(role: str, name: str, rig: str) -> Agent:
     form, session = FORMS[role]
     if "{rig}" in form and not rig:

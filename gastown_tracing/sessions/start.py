@@ -152,8 +152,7 @@ def make_run(
     """Make the run, and its journal where there is none yet; or return None and say why there is no trace."""
     journal = telemetry.journal
     if not telemetry.on:
-        hint = 'eval "$(gt-trace env)" switches it on'
-        return None, f"no trace: telemetry is off ({telemetry.why}); {hint}"
+        return None, f"no trace: telemetry is off: {telemetry.why}"
     if journal.exists() and not journal.owned():
         return None, f"no trace: the journal {journal.root} belongs to another user"
     try:

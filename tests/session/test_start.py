@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -186,7 +188,9 @@ ERRORS = [
     (("--role", "witness"), ("true",), 2, "--rig"),
     (("--role", "mayor", "--rig", "demo"), ("true",), 2, "--rig"),
     (("--role", "demo/crew/max", "--rig", "other"), ("true",), 2, "'other'"),
-    (("--role", "mayor", "--session", "a.b"), ("true",), 2, "neither `.` nor `:`"),
+    (("--role", "mayor", "--session", "a.b"), ("true",), 2, "--session 'a.b' has '.': in the name of"),
+    (("--role", "mayor", "--session", "a b:c\n"), ("true",), 2, "has '\\n' and ':'"),
+    (("--role", "mayor", "-L", "a/b"), ("true",), 2, "--socket"),
     (("--role", "mayor", "--work-dir", "/nowhere"), ("true",), 2, "no such directory"),
     (("--role", "mayor", "--env", "A"), ("true",), 2, "NAME=VALUE"),
     (("--role", "mayor"), ("gt-trace-no-such-command",), 127, "command not found"),
@@ -201,11 +205,44 @@ def test_error_is_one_line_and_leaves_nothing(
     """What cannot be started says so in one line, has its own exit code, and makes neither a run nor a
     server.
     """
-    done = sessions("start", *options, "--socket", sessions.socket, "--", *command)
+    server = () if "-L" in options else ("--socket", sessions.socket)
+    done = sessions("start", *options, *server, "--", *command)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (code, "", 1), done
     assert text in done.stderr
     assert not os.path.exists(sessions.journal.root)
     assert not os.path.exists(sessions.socket)
+
+
+def test_file_at_the_place_of_the_socket_stays(sessions: Sessions) -> None:
+    """tmux would replace a file that is no socket: it is refused, whatever it is, and nothing is made."""
+    Path(sessions.socket).write_text("precious\n")
+    done = sessions("start", "--role", "mayor", "--socket", sessions.socket, "--", "sleep", "1000")
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
+    assert "no socket" in done.stderr
+    assert Path(sessions.socket).read_text() == "precious\n"
+    assert not os.path.exists(sessions.journal.root)
+
+
+@pytest.mark.parametrize("options", [(), ("--work-dir", "/", "--journal", "here")])
+def test_working_directory_that_is_gone(sessions: Sessions, tmp_path: Path, options: tuple[str, ...]) -> None:
+    """From a deleted directory no relative path leads anywhere: one line, and what to do."""
+    place = tmp_path / "gone"
+    place.mkdir()
+    start = ["session", "start", "--role", "mayor", "--socket", sessions.socket, *options, "--", "true"]
+    command = shlex.join([sys.executable, "-m", "gastown_tracing.cli", *start])
+    script = f"rmdir {place}; exec {command}"
+    done = subprocess.run(
+        ["sh", "-c", script], cwd=place, env=sessions.env, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert "is gone" in done.stderr
+
+
+def test_help_names_every_default_session(sessions: Sessions) -> None:
+    """The help of --session has the default name of each role, which the roles themselves decide."""
+    said = "".join(sessions("start", "--help").stdout.split())  # lines end at hyphens too
+    assert "gt-RIG-NAME,gt-RIG-crew-NAME,gt-RIG-witness" in said
+    assert "hq-dog-NAME" in said
 
 
 def test_name_that_is_taken(sessions: Sessions) -> None:
@@ -260,11 +297,19 @@ def test_switched_off_means_no_trace_but_a_session(sessions: Sessions, tmp_path:
     done = sessions("start", "--role", "mayor", "--socket", sessions.socket, "--json", "--", *command)
     assert json.loads(done.stdout)["run_id"] is None
     assert len(done.stderr.splitlines()) == 1
-    assert "off" in done.stderr
+    assert f"`gt-trace env --on --journal {sessions.journal.root}`" in done.stderr
     seen = seen_inside(tmp_path / "env")
     assert seen["GT_ROLE"] == "mayor"
     assert not {"GT_RUN", "TRACEPARENT", "BAGGAGE"} & set(seen)
     assert sorted(Path(sessions.journal.root).rglob("*")) == before
+
+
+def test_hint_fits_the_cause(sessions: Sessions) -> None:
+    """With OTEL_SDK_DISABLED only unsetting it helps, and that is what is said."""
+    env = {**sessions.env, "OTEL_SDK_DISABLED": "true"}
+    done = sessions("start", "--role", "mayor", "--socket", sessions.socket, "--", "true", env=env)
+    assert "OTEL_SDK_DISABLED is true: unset it" in done.stderr
+    assert "eval" not in done.stderr
 
 
 def journal_of_another_user(journal: Path) -> Path:
