@@ -19,6 +19,18 @@ def _argv(socket: str, *arguments: str) -> list[str]:
     return ["tmux", *server, *[f"{text[:-1]}\\;" if text[-1:] == ";" else text for text in arguments]]
 
 
+def _literal(text: str) -> str:
+    """Return what tmux expands to `text` where it expands formats (FORMATS in tmux(1)): `##` is a `#`.
+
+    Before a `[`, where a style begins, it leaves every `#` as it is.
+    """
+    pieces = text.split("[")
+    for number, piece in enumerate(pieces):
+        doubled = piece.rstrip("#") if number < len(pieces) - 1 else piece
+        pieces[number] = doubled.replace("#", "##") + piece[len(doubled) :]
+    return "[".join(pieces)
+
+
 def new_session(
     socket: str, name: str, cwd: str, env: "Mapping[str, str]", command: "Sequence[str]"
 ) -> list[str]:
@@ -37,7 +49,9 @@ def new_session(
         variables += ["-e", f"{variable}={value}"]
     # A single word would be handed to a shell; behind env it is run as it is, and env is gone when it runs.
     words = ["env", "--", *command] if len(command) == 1 else command
-    return _argv(socket, "new-session", "-d", "-s", name, "-c", cwd, *variables, "--", *words)
+    # tmux expands formats in these two, and in no other argument.
+    place = ["-s", _literal(name), "-c", _literal(cwd)]
+    return _argv(socket, "new-session", "-d", *place, *variables, "--", *words)
 
 
 def kill_session(socket: str, name: str) -> list[str]:

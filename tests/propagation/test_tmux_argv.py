@@ -52,6 +52,20 @@ def test_a_session_runs_its_command_as_the_panes_own_process(tmux_socket: str, t
     assert run(tmux.list_panes(tmux_socket, "#{pane_pid}")).stdout == f"{pid}\n"
 
 
+@pytest.mark.parametrize(
+    "name", ["wd#S", "##S", "a##[b", "#[S#", "#{pid}", "#(touch x)", "#,#}", "%Y", "a b", "q'\"", "a $HOME;"]
+)
+def test_session_and_directory_are_named_as_they_are(tmux_socket: str, tmp_path: Path, name: str) -> None:
+    """What tmux would expand as a format in a session's name or directory stays as it was given."""
+    place = tmp_path / name
+    place.mkdir()
+    said = tmp_path / "said"
+    command = [sys.executable, "-c", PROGRAM.replace("sys.argv[2:]", "os.getcwd()"), str(said)]
+    assert run(tmux.new_session(tmux_socket, name, str(place), {}, command)).returncode == 0
+    assert wait_for(said)[0] == str(place)
+    assert run(tmux.list_panes(tmux_socket, "#{session_name}", name)).stdout == f"{name}\n"
+
+
 def test_a_command_of_one_word_is_not_handed_to_a_shell(tmux_socket: str, tmp_path: Path) -> None:
     program = tmp_path / "one word;"
     program.write_text(
