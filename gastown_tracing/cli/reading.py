@@ -91,9 +91,10 @@ def _with(command: _Command, options: tuple[Callable[[_Command], _Command], ...]
 
 def open_journal(given: str | None) -> Journal:
     """Return the journal to read: the one an option names, else the one in force."""
+    from gastown_tracing.cli.paths import absolute
     from gastown_tracing.journal.layout import Journal
 
-    journal = Journal(os.path.abspath(given)) if given else config.load(os.environ).journal
+    journal = Journal(absolute(given)) if given else config.load(os.environ).journal
     if not journal.exists():
         raise Failure(f"no journal at {journal.root}: `gt-trace demo` makes one, --journal DIR names another")
     return journal

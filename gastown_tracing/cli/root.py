@@ -1,14 +1,20 @@
 """The commands by name, each a module of its own that is imported when its command is run or described."""
 
+from __future__ import annotations
+
 import importlib
+import os
+import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from gastown_tracing._version import VERSION
+from gastown_tracing.cli.reading import INTERRUPTED, leave
 from gastown_tracing.shims.exec import USAGE
 
-#: The exit code of a command that Ctrl-C ended, as a shell has it.
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from types import TracebackType
 
 #: The commands in the order of their help: what one does first comes first.
 COMMANDS = {
@@ -21,6 +27,21 @@ COMMANDS = {
     "stats": "Count operations, errors and percentiles.",
     "purge": "Remove a run from the journal.",
 }
+
+
+class Context(click.Context):
+    """A context that a wrong use in it names; click's parser leaves that open for a missing value."""
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> bool | None:
+        """Leave the context, its mark on the error."""
+        if isinstance(exc_value, click.UsageError):
+            exc_value.ctx = exc_value.ctx or self
+        return super().__exit__(exc_type, exc_value, tb)
 
 
 class Commands(click.Group):
@@ -38,6 +59,8 @@ class Commands(click.Group):
             return click.Command("exec", help=USAGE, short_help=COMMANDS["exec"])
         module = importlib.import_module(f"gastown_tracing.cli.{cmd_name}")
         command: click.Command = module.command
+        for one in (command, *getattr(command, "commands", {}).values()):
+            one.context_class = Context
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
@@ -55,8 +78,10 @@ def cli() -> None:
 def run() -> int:
     """Run the command that this process's arguments name; return the exit code.
 
-    What is wrong with the arguments is one line on stderr, with where to read on.
+    What is wrong with the arguments is one line on stderr, with where to read on; what the system refuses to
+    do is one line too, and exit code 1.
     """
+    _hold_descriptors()
     try:
         return int(cli.main(prog_name="gt-trace", standalone_mode=False) or 0)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -72,3 +97,17 @@ def run() -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except OSError as error:
+        leave(1, f"gt-trace: {error.filename or 'cannot go on'}: {error.strerror or error}")
+
+
+def _hold_descriptors() -> None:
+    """Open the standard streams that the caller has closed: nothing to read, and nothing that can be written.
+
+    The next file to be opened would get their numbers, and what we print would end up in it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) <= 2:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
+    sys.stdin = sys.stdin or os.fdopen(0)
+    sys.stdout = sys.stdout or os.fdopen(1, "w")

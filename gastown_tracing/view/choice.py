@@ -23,13 +23,14 @@ _AGENT = ("agent_name", "role", "gt_role", "agent_type", "session")
 def parse_since(text: str, now_ns: int | None = None) -> int:
     """Return the moment `text` means, in nanoseconds of the epoch: `30m`, `2h`, `7d` ago, or an ISO time.
 
-    An ISO time without an offset is local. Raises ValueError, with one line for the user.
+    An ISO time without an offset is local; what lies before the epoch is the epoch. Raises ValueError, with
+    one line for the user.
     """
     now_ns = time.time_ns() if now_ns is None else now_ns
     if (ago := _AGO.fullmatch(text.strip())) is not None:
-        return now_ns - int(ago[1]) * _SECONDS[ago[2]] * 10**9
+        return max(now_ns - int(ago[1]) * _SECONDS[ago[2]] * 10**9, 0)
     try:
-        return int(datetime.fromisoformat(text.strip()).astimezone().timestamp() * 1e9)
+        return max(int(datetime.fromisoformat(text.strip()).astimezone().timestamp() * 1e9), 0)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"--since {text!r} is no time: write 30m, 2h, 7d or 2026-11-20T14:00") from None
 
