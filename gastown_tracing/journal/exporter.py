@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.util.instrumentation import InstrumentationScope
     from opentelemetry.trace import SpanContext
 
-#: More errors than these say nothing new; a long-lived host must not fill its memory with them.
-ERRORS_KEPT = 100
 # OTLP's bits 8 and 9 of a span's flags: whether its parent is remote is known, and is so.
 _HAS_IS_REMOTE, _IS_REMOTE = 0x100, 0x200
 
@@ -33,18 +31,18 @@ class JournalSpanExporter(SpanExporter):
     """Writes spans to `journal`: those of a run to its directory, all others to loose/.
 
     A run's root span, known by its id, goes to `close_root(trace_id, line)`, which says whether this process
-    closed the run. `resource` is that of the provider. What fails is added to `errors` as a line of text.
+    closed the run. `resource` is that of the provider. What fails is told to `note` as a line of text.
     """
 
     def __init__(
         self,
         journal: Journal,
         resource: Resource,
+        note: Callable[[str], None],
         *,
-        errors: list[str] | None = None,
         close_root: Callable[[str, bytes], bool] | None = None,
     ) -> None:
-        self.errors: list[str] = [] if errors is None else errors
+        self._note = note
         self._journal = journal
         self._close_root = close_root or self._link_close
         self._run_id = parse_run_id(str(resource.attributes.get("gt.run_id", "")))
@@ -61,8 +59,7 @@ class JournalSpanExporter(SpanExporter):
         try:
             self._write(span)
         except Exception as error:  # telemetry never breaks its host
-            if len(self.errors) < ERRORS_KEPT:
-                self.errors.append(f"journal: {error}")
+            self._note(f"journal: {error}")
             return False
         return True
 

@@ -88,7 +88,7 @@ class Wiring:
         if not journal.owned():
             self._notes.add(f"nothing is recorded: {journal.root} belongs to another user")
             return None
-        exporter = JournalSpanExporter(journal, self.provider.resource, errors=self._notes.lines)
+        exporter = JournalSpanExporter(journal, self.provider.resource, self._notes.add)
         return OwnSpans(JournalSpanProcessor(exporter))
 
     def _seconds_left(self) -> float:

@@ -125,6 +125,31 @@ def test_a_journal_that_is_deleted_is_no_harm(env: dict[str, str]) -> None:
     python(source, env)
 
 
+def test_what_the_journal_refuses_is_said_and_the_last_errors_are_kept(env: dict[str, str]) -> None:
+    """Of more than 100 lines the last 100 are in provider.errors; GT_OTEL_DEBUG says each as it comes."""
+    source = """
+        import os, pathlib
+        import gastown_tracing as gt
+        provider = gt.init()
+        journal = pathlib.Path(os.environ["GT_OTEL_JOURNAL"])
+        journal.rename(f"{journal}.away")
+        for _ in range(120):
+            with gt.sling(): pass
+        assert len(provider.errors) == 100
+        journal.mkdir()
+        (journal / "on").touch()
+        (journal / "loose").touch()  # where a directory belongs
+        with gt.sling(): pass
+        print(provider.errors[-1])
+    """
+    done = python(source, {**env, "GT_OTEL_DEBUG": "1"}, check=False)
+    lines = done.stderr.splitlines()
+    assert (len(lines), lines[0].split(":")[:2]) == (121, ["gastown-tracing", " journal"])
+    assert "the journal is gone" in lines[119]
+    assert done.stdout == lines[120].removeprefix("gastown-tracing: ") + "\n"
+    assert "Not a directory" in done.stdout
+
+
 def test_a_broken_sdk_is_no_harm(env: dict[str, str]) -> None:
     """Where the SDK cannot be loaded, init() returns a provider that says so, and helpers do nothing."""
     source = """

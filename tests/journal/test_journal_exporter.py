@@ -8,6 +8,7 @@ import concurrent.futures.thread  # noqa: F401
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,19 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 from opentelemetry.trace.span import TraceState
 
-from gastown_tracing.journal import reader
-from gastown_tracing.journal.exporter import ERRORS_KEPT, JournalSpanExporter, JournalSpanProcessor
+from gastown_tracing.journal import otlp, reader
+from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
 from gastown_tracing.journal.layout import Journal
 
 RESOURCE = Resource({"service.name": "gastown", "process.pid": 7})
 RUN = int(TRACE, 16)
+
+
+def exporter_for(
+    journal: Journal, note: Callable[[str], None] = pytest.fail, **options: Any
+) -> JournalSpanExporter:
+    """Return an exporter; a test that does not expect an error fails with it."""
+    return JournalSpanExporter(journal, RESOURCE, note, **options)
 
 
 def provider_for(exporter: JournalSpanExporter, **options: Any) -> TracerProvider:
@@ -61,7 +69,7 @@ def finished(trace_id: int, span_id: int, name: str = "gt.session") -> ReadableS
 def test_a_span_is_what_the_sdks_own_encoder_makes_of_it(journal: Journal) -> None:
     """Every field, against OpenTelemetry's own conversion to OTLP."""
     seen: list[ReadableSpan] = []
-    provider = provider_for(JournalSpanExporter(journal, RESOURCE), span_limits=SpanLimits(max_events=2))
+    provider = provider_for(exporter_for(journal), span_limits=SpanLimits(max_events=2))
     provider.add_span_processor(Keep(seen))
     tracer = provider.get_tracer("scope", "1.2")
     attributes = {
@@ -92,13 +100,14 @@ def test_a_span_is_what_the_sdks_own_encoder_makes_of_it(journal: Journal) -> No
 
 
 def test_a_span_of_a_run_goes_to_the_run_and_any_other_to_loose(journal: Journal) -> None:
-    exporter = JournalSpanExporter(journal, RESOURCE)
+    exporter = exporter_for(journal)
     tracer = provider_for(exporter).get_tracer("x")
     tracer.start_span("by its attribute", inside(RUN), attributes={"run.id": TRACE}).end()
     tracer.start_span("by its directory", inside(RUN)).end()
     tracer.start_span("of nobody's run", inside(RUN + 1)).end()
     tracer.start_span("says another run", inside(RUN + 2), attributes={"run.id": TRACE}).end()
-    of_run = JournalSpanExporter(journal, Resource({"gt.run_id": "4bf92f35-77b3-4da6-a3ce-929d0e0e4740"}))
+    resource = Resource({"gt.run_id": "4bf92f35-77b3-4da6-a3ce-929d0e0e4740"})
+    of_run = JournalSpanExporter(journal, resource, pytest.fail)
     provider_for(of_run).get_tracer("x").start_span("by its resource", inside(RUN + 10)).end()
     assert [span.name for span in reader.read_run(journal, TRACE).spans] == [
         "by its attribute",
@@ -107,11 +116,10 @@ def test_a_span_of_a_run_goes_to_the_run_and_any_other_to_loose(journal: Journal
     assert [span.name for span in reader.read_run(journal, f"{RUN + 10:032x}").spans] == ["by its resource"]
     loose = [span.name for span in reader.read_loose(journal).spans]
     assert loose == ["of nobody's run", "says another run"]
-    assert exporter.errors == []
 
 
 def test_the_root_span_closes_its_run_once(journal: Journal) -> None:
-    exporter = JournalSpanExporter(journal, RESOURCE)
+    exporter = exporter_for(journal)
     assert exporter.export([finished(RUN, int(ROOT, 16))]) is SpanExportResult.SUCCESS
     assert exporter.export([finished(RUN, int(ROOT, 16), "a second close")]) is SpanExportResult.SUCCESS
     (root,) = reader.read_run(journal, TRACE).spans
@@ -120,7 +128,7 @@ def test_the_root_span_closes_its_run_once(journal: Journal) -> None:
 
 
 def test_nobody_closes_a_run_again_that_was_put_away(journal: Journal) -> None:
-    exporter = JournalSpanExporter(journal, RESOURCE)
+    exporter = exporter_for(journal)
     exporter.export([finished(RUN, int(ROOT, 16))])
     os.mkdir(journal.root + "/closed/2026-11-20")
     os.rename(journal.run_dir(TRACE), f"{journal.root}/closed/2026-11-20/{TRACE}")
@@ -135,36 +143,37 @@ def test_who_closes_sessions_is_given_the_root(journal: Journal) -> None:
         given.append((trace_id, line))
         return False
 
-    JournalSpanExporter(journal, RESOURCE, close_root=close).export([finished(RUN, int(ROOT, 16))])
+    exporter_for(journal, close_root=close).export([finished(RUN, int(ROOT, 16))])
     ((trace_id, line),) = given
     assert trace_id == TRACE
     assert parse_traces(line).resource_spans[0].scope_spans[0].spans[0].name == "gt.session"
 
 
 def test_a_switched_off_journal_takes_nothing_at_once(journal: Journal) -> None:
-    exporter = JournalSpanExporter(journal, RESOURCE)
+    exporter = exporter_for(journal)
     os.unlink(journal.on_path)
     assert exporter.export([finished(RUN, 1)]) is SpanExportResult.SUCCESS
-    assert (os.listdir(journal.root + "/loose"), exporter.errors) == ([], [])
+    assert os.listdir(journal.root + "/loose") == []
 
 
-def test_what_fails_is_listed_and_the_list_is_bounded(journal: Journal) -> None:
+def test_what_fails_is_told_each_time(journal: Journal) -> None:
     errors: list[str] = []
-    exporter = JournalSpanExporter(journal, RESOURCE, errors=errors)
+    exporter = exporter_for(journal, errors.append)
     shutil.rmtree(journal.root)
     assert exporter.export([finished(RUN, 1)]) is SpanExportResult.FAILURE
     assert "the journal is gone" in errors[0]
-    exporter.export([finished(RUN, 1)] * (ERRORS_KEPT + 50))
-    assert len(errors) == ERRORS_KEPT
+    exporter.export([finished(RUN, 1)] * 150)
+    assert len(errors) == 151
     assert not os.path.exists(journal.root)
 
 
 def test_another_users_journal_gets_nothing(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     monkeypatch.setattr("posix.geteuid", lambda: 12345)
-    exporter = JournalSpanExporter(journal, RESOURCE)
+    errors: list[str] = []
+    exporter = exporter_for(journal, errors.append)
     assert exporter.export([finished(RUN, 1)]) is SpanExportResult.FAILURE
-    assert "another user" in exporter.errors[0]
+    assert "another user" in errors[0]
     assert os.listdir(journal.root + "/loose") == []
 
 
@@ -172,19 +181,20 @@ def test_a_bug_in_closing_does_not_reach_the_host(journal: Journal) -> None:
     def broken(*_: object) -> bool:
         raise RuntimeError("broken")
 
-    exporter = JournalSpanExporter(journal, RESOURCE, close_root=broken)
+    errors: list[str] = []
+    exporter = exporter_for(journal, errors.append, close_root=broken)
     assert exporter.export([finished(RUN, int(ROOT, 16))]) is SpanExportResult.FAILURE
-    assert exporter.errors == ["journal: broken"]
+    assert errors == ["journal: broken"]
 
 
 def test_a_span_that_is_not_sampled_is_not_written(journal: Journal) -> None:
     context = SpanContext(RUN, 1, False, TraceFlags(0))
-    JournalSpanProcessor(JournalSpanExporter(journal, RESOURCE)).on_end(ReadableSpan("x", context))
+    JournalSpanProcessor(exporter_for(journal)).on_end(ReadableSpan("x", context))
     assert os.listdir(journal.root + "/loose") == []
 
 
 def test_threads_and_forked_children_write_side_by_side(journal: Journal) -> None:
-    provider = provider_for(JournalSpanExporter(journal, RESOURCE))
+    provider = provider_for(exporter_for(journal))
     tracer = provider.get_tracer("x")
 
     def work(number: int) -> None:
@@ -201,6 +211,22 @@ def test_threads_and_forked_children_write_side_by_side(journal: Journal) -> Non
     assert (len(data.spans), data.skipped) == (7 * 200, [])
 
 
+def test_a_resource_is_encoded_once_however_many_spans_have_it(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider's own, and the new one that the SDK makes after a fork."""
+    encoded: list[object] = []
+    encode = otlp.encode_resource
+    monkeypatch.setattr(otlp, "encode_resource", lambda found: encoded.append(found) or encode(found))
+    provider = provider_for(exporter_for(journal))
+    for number in range(2):
+        for _ in range(3):
+            provider.get_tracer("x").start_span("x").end()
+        assert len(encoded) == 1 + number
+        provider._update_resource(Resource({"process.pid": 8}))
+    assert {span.resource["process.pid"] for span in reader.read_loose(journal).spans} == {7, 8}
+
+
 LEAVING = """
 import os, signal, sys
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
@@ -209,7 +235,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 resource = Resource({})
 provider = TracerProvider(resource=resource)
-provider.add_span_processor(JournalSpanProcessor(JournalSpanExporter(Journal(sys.argv[1]), resource)))
+provider.add_span_processor(JournalSpanProcessor(JournalSpanExporter(Journal(sys.argv[1]), resource, print)))
 tracer = provider.get_tracer("x")
 for number in range(1000):
     tracer.start_span("x").end()
