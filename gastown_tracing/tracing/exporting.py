@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 import weakref
 from typing import TYPE_CHECKING
 
@@ -28,20 +27,25 @@ class OwnSpans(SpanProcessor):
 
     def __init__(self, inner: SpanProcessor) -> None:
         self._inner = inner
-        self._forked_ns = 0
+        # By span id what this process began, since it was forked; None in a process that never was. Weak,
+        # because a program may drop a span without ending it.
+        self._own: weakref.WeakValueDictionary[int, Span] | None = None
         mark = weakref.WeakMethod(self._mark_fork)
         os.register_at_fork(after_in_child=lambda: call(mark()))
 
     def _mark_fork(self) -> None:
-        self._forked_ns = time.time_ns()
+        self._own = weakref.WeakValueDictionary()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Pass the start on."""
+        if self._own is not None:
+            self._own[span.get_span_context().span_id] = span
         self._inner.on_start(span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Pass the span on, unless it began before this process was forked."""
-        if (span.start_time or 0) >= self._forked_ns:
+        own, context = self._own, span.context
+        if own is None or (context and context.span_id in own):
             self._inner.on_end(span)
 
     def shutdown(self) -> None:

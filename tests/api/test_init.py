@@ -298,6 +298,68 @@ def test_a_forked_child_starts_clean(env: dict[str, str], journal_root: Path) ->
     assert len(instances) == 2
 
 
+def test_what_a_forked_child_begins_is_recorded_whatever_the_clock_says(
+    env: dict[str, str], journal_root: Path
+) -> None:
+    """A span with an earlier start, and all that follow a clock that was set back; in grandchildren too."""
+    source = """
+        import os, time
+        import gastown_tracing as gt
+        from opentelemetry import trace
+        provider = gt.init()
+        tracer = trace.get_tracer("theirs")
+
+        def record(name):
+            tracer.start_span(name, start_time=time.time_ns() - 60 * 10**9).end()
+            now = gt.context.runtime.now
+            gt.context.runtime.now = lambda: now() - 3600 * 10**9
+            with gt.sling(target=name): pass
+            gt.context.runtime.now = now
+
+        def fork(then):
+            pid = os.fork()
+            if pid == 0:
+                then()
+                raise SystemExit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+
+        def child():
+            with gt.nudge(target="child"):
+                fork(lambda: record("grandchild"))
+            record("child")
+
+        with gt.nudge(target="parent"):
+            fork(child)
+        record("parent")
+        assert provider.errors == []
+    """
+    python(source, {**env, "GT_RUN": RUN_UUID})
+    found = sorted((span.name, span.attributes.get("target")) for span in spans_of(journal_root))
+    places = ("child", "grandchild", "parent")
+    theirs, slung = [(name, None) for name in places], [("sling", name) for name in places]
+    assert found == sorted([*theirs, *slung, ("nudge", "child"), ("nudge", "parent")], key=str)
+
+
+def test_spans_that_a_forked_child_drops_without_an_end_are_not_kept() -> None:
+    """What remembers a child's own spans does not hold them in memory."""
+    source = """
+        import os
+        import gastown_tracing as gt
+        from opentelemetry import trace
+        gt.init()
+        pid = os.fork()
+        if pid == 0:
+            import gc, weakref
+            span = trace.get_tracer("theirs").start_span("dropped")
+            seen = weakref.ref(span)
+            del span
+            gc.collect()
+            os._exit(0 if seen() is None else 1)
+        assert os.waitpid(pid, 0)[1] == 0
+    """
+    python(source, otlp("http://127.0.0.1:9/v1/traces"))
+
+
 def test_fork_without_a_journal() -> None:
     """By OTLP as well each span comes once."""
     source = """
