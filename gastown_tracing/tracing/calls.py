@@ -63,7 +63,11 @@ class Call(Operation):
     def __init__(self, fields: dict[str, Any]) -> None:
         self._fields = fields
         self._runtime = None
+
+    def open(self) -> None:
+        """Begin the span (see `Operation`); one that was begun before has left nothing behind."""
         self._results: dict[str, Any] = {}
+        super().open()
 
     def set(self, **attributes: Any) -> Self:
         """Add what was not known at the start: `call.set(msg_id="hq-1")`, `call.set(exit_code=0)`.

@@ -115,6 +115,15 @@ def test_results_are_set_at_the_end(captured_spans: CapturedSpans) -> None:
     assert attributes["messaging.message.conversation_id"] == "t"
 
 
+def test_a_call_that_is_used_again_begins_anew(captured_spans: CapturedSpans) -> None:
+    """What one use has set stands on its own span alone."""
+    call = mail("send")
+    for results in ({"msg_id": "one"}, {}):
+        with call:
+            call.set(**results)
+    assert [span["attributes"].get("msg.id") for span in captured_spans] == ["one", None]
+
+
 def test_a_failure_is_said(captured_spans: CapturedSpans) -> None:
     """By set(error=…) or by an exception: status and error say so."""
     with sling() as call:
