@@ -73,22 +73,26 @@ class with_run_id:  # noqa: N801 # a context manager is named as it is used, lik
     is none, and telemetry that is off, leave everything as it was.
     """
 
-    __slots__ = ("_run_id", "_token")
+    __slots__ = ("_run_id", "_runtime", "_token")
 
     def __init__(self, run_id: str) -> None:
         self._run_id = run_id
+        self._runtime: Runtime | None = None
         self._token: Token[Context] | None = None
 
     def __enter__(self) -> None:
-        if runtime is not None:
-            self._token = runtime.enter_run(self._run_id)
+        self._runtime = runtime
+        if self._runtime is not None:
+            self._token = self._runtime.enter_run(self._run_id)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._token is not None and runtime is not None:
-            runtime.detach(self._token)
-            self._token = None
+        # Telemetry may have been switched off inside, and the context would stay as it was there.
+        active, token = self._runtime, self._token
+        self._runtime = self._token = None
+        if active is not None and token is not None:
+            active.detach(token)
 
 
 def carry_context(func: Callable[P, R]) -> Callable[P, R]:

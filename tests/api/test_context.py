@@ -184,6 +184,27 @@ def test_with_run_id_moves_spans_into_another_run() -> None:
     assert spans.errors == ["with_run_id: not a run id: 'no id'"]
 
 
+def test_a_run_ends_with_its_block_even_if_telemetry_ended_inside(env: dict[str, str]) -> None:
+    """After a shutdown inside the block, and a new init(), the context is what it was before."""
+    source = f"""
+        import gastown_tracing as gt
+        from opentelemetry import context
+        before = context.get_current()
+        provider = gt.init()
+        with gt.with_run_id("{RUN_ID}"):
+            provider.shutdown()
+        assert context.get_current() == before
+        gt.init()
+        assert gt.current_run_id() == ""
+        switched_on_inside = gt.with_run_id("{RUN_ID}")
+        gt.init().shutdown()
+        with switched_on_inside:
+            gt.init()
+        assert context.get_current() == before
+    """
+    python(source, env)
+
+
 def test_executors_get_a_carried_context(captured_spans: CapturedSpans) -> None:
     """A pool's threads hang their spans on the span that handed work to them."""
 
