@@ -115,15 +115,15 @@ def value(source: "str | Mapping[str, Member] | None", name: str) -> str:
     return member.value if member else ""
 
 
-def merge(text: str | None, updates: "Mapping[str, Member | str]") -> str:
-    """Return the baggage `text` with members of ours set.
+def merge(text: str | None, updates: "Mapping[str, Member | str | None]") -> str:
+    """Return the baggage `text` with members of ours set, None removes.
 
     Theirs stay byte for byte, properties and malformed ones included, and are never cut, however many they
     are. A member of ours replaces the one with its key. A new one is added at the end, as long as the whole
     stays within what every participant has to carry (64 members, 8,192 bytes): some readers drop all of a
     larger one. Raises `PropagationError` as `format` does.
     """
-    ours = {key: _format_member(key, content) for key, content in updates.items()}
+    ours = {key: "" if content is None else _format_member(key, content) for key, content in updates.items()}
     members, added = replace_members(text or "", ours, str)
     size = len(",".join(members).encode("utf-8", "surrogatepass"))
     for member in added:

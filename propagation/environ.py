@@ -93,7 +93,7 @@ def child_env(
     env: "Mapping[str, str]",
     span: SpanContext,
     *,
-    baggage: "Mapping[str, _baggage.Member | str] | None" = None,
+    baggage: "Mapping[str, _baggage.Member | str | None] | None" = None,
     resource: "Mapping[str, str | None] | None" = None,
     extra: "Mapping[str, str | None] | None" = None,
 ) -> dict[str, str]:

@@ -205,6 +205,30 @@ def test_a_run_ends_with_its_block_even_if_telemetry_ended_inside(env: dict[str,
     python(source, env)
 
 
+def test_children_are_not_told_of_work_that_is_over() -> None:
+    """The parts of a work context that are unset are removed from what children get, and nothing else is."""
+    env = {
+        **RUN,
+        "BAGGAGE": "theirs=1;p,gt.work_bead=old,gt.work_mol=old,gt.work_theirs=1",
+        "OTEL_RESOURCE_ATTRIBUTES": "gt.work_bead=old,a=b,gt.work_mol=old",
+        "GT_WORK_BEAD": "old",
+        "GT_WORK_MOL": "old",
+    }
+    with capture(env):
+        with gt.prime(work_bead="new"):
+            pass
+        child = gt.child_env(env)
+        with gt.prime(work_bead=""):
+            pass
+        last = gt.child_env(env)
+        only = gt.child_env({"BAGGAGE": "gt.work_bead=old"})
+    assert child["BAGGAGE"] == f"theirs=1;p,gt.work_bead=new,gt.work_theirs=1,gt.run_id={RUN_ID}"
+    assert child["OTEL_RESOURCE_ATTRIBUTES"] == f"gt.work_bead=new,a=b,gt.run_id={RUN_ID}"
+    assert last["BAGGAGE"] == f"theirs=1;p,gt.work_theirs=1,gt.run_id={RUN_ID}"
+    assert last["OTEL_RESOURCE_ATTRIBUTES"] == f"a=b,gt.run_id={RUN_ID}"
+    assert only["BAGGAGE"] == f"gt.run_id={RUN_ID}"
+
+
 def test_executors_get_a_carried_context(captured_spans: CapturedSpans) -> None:
     """A pool's threads hang their spans on the span that handed work to them."""
 

@@ -12,6 +12,7 @@ from propagation.baggage import Member
 from propagation.traceparent import PropagationError
 
 members = st.dictionaries(tokens, st.builds(Member, text, properties), max_size=8)
+changes = st.dictionaries(tokens, st.none() | st.builds(Member, text, properties), max_size=8)
 baggages = members.map(baggage.format)
 
 
@@ -95,6 +96,14 @@ def test_merging_keeps_theirs_byte_for_byte_and_replaces_ours_in_place() -> None
     assert baggage.merge(None, {"a": "1"}) == baggage.merge("", {"a": "1"}) == "a=1"
 
 
+def test_merging_removes_members_of_ours_that_are_no_more() -> None:
+    theirs = "gt.rig=a, user=1;p ,gt.rig=b;q,broken"
+    assert baggage.merge(theirs, {"gt.rig": None, "gt.role": None}) == " user=1;p ,broken"
+    assert baggage.merge("gt.rig=a", {"gt.rig": None}) == baggage.merge(None, {"gt.rig": None}) == ""
+    full = ",".join(f"k{number}=1" for number in range(64))
+    assert baggage.merge(full, {"k0": None, "a": "1"}) == f"{full[5:]},a=1"
+
+
 def test_64_members_and_8192_bytes_are_carried_whole() -> None:
     many = ",".join(f"k{number}={number};p" for number in range(64))
     large = f"big={'x' * (8192 - 4)}"
@@ -121,9 +130,9 @@ def test_an_incoming_baggage_beyond_the_limits_is_never_cut() -> None:
 
 
 @modest
-@given(nearly(baggages) | any_text, members)
+@given(nearly(baggages) | any_text, changes)
 def test_merging_raises_nothing_but_the_documented_error_and_loses_nothing_of_theirs(
-    theirs: str, ours: dict[str, Member]
+    theirs: str, ours: dict[str, Member | None]
 ) -> None:
     merged = baggage.parse(baggage.merge(theirs, ours))
     assert {key: merged.get(key) for key in ours} == ours
