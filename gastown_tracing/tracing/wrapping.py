@@ -41,8 +41,9 @@ def wrap(func: Any, opener: Opener) -> Any:
 def _flags(func: Any) -> int:
     while isinstance(func, functools.partial):
         func = func.func
-    code = getattr(getattr(func, "__func__", func), "__code__", None)
-    return int(getattr(code, "co_flags", 0))
+    if not hasattr(func, "__code__"):  # no function or method: its class says what a call is
+        func = type(func).__call__
+    return int(getattr(getattr(func, "__code__", None), "co_flags", 0))
 
 
 def _function(func: Callable[..., Any], opener: Opener) -> Callable[..., Any]:

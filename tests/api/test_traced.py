@@ -425,17 +425,39 @@ def test_async_generators(captured_spans: CapturedSpans) -> None:
 
 
 def test_partials_and_callable_objects(captured_spans: CapturedSpans) -> None:
-    """What has no name of its own is named after its type; a partial of a coroutine function is awaited."""
+    """What has no name of its own is named after its type; what its `__call__` is, the wrapper is."""
 
     class Doubler:
         def __call__(self, a: int) -> int:
             return 2 * a
 
+    class LaterDoubler:
+        async def __call__(self, a: int) -> int:
+            await asyncio.sleep(0)
+            return 2 * a if current_name() else 0
+
+    class Counter:
+        def __call__(self, end: int) -> Generator[str, None, None]:
+            for _ in range(end):
+                yield current_name().rpartition(".")[2]
+
+    class LaterCounter:
+        async def __call__(self, end: int) -> AsyncGenerator[str, None]:
+            for _ in range(end):
+                yield current_name().rpartition(".")[2]
+
+    async def count_all() -> list[str]:
+        return [name async for name in traced(LaterCounter())(2)]
+
     assert traced(Doubler())(4) == 8
+    assert inspect.iscoroutinefunction(traced(LaterDoubler()))
+    assert asyncio.run(traced(functools.partial(LaterDoubler(), 4))()) == 8
+    assert list(traced(Counter())(2)) == ["Counter"] * 2
+    assert asyncio.run(count_all()) == ["LaterCounter"] * 2
     later = traced(functools.partial(inspect.unwrap(add_later), 1))
     assert inspect.iscoroutinefunction(later)
     assert asyncio.run(later()) == 3  # type: ignore[arg-type]
-    assert len(captured_spans) == 2
+    assert len(captured_spans) == 5
 
 
 def test_threads_get_the_context_that_is_carried_to_them(captured_spans: CapturedSpans) -> None:
