@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
+import signal
 import tempfile
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 from urllib.parse import quote
 
 import click
@@ -19,6 +21,8 @@ from gastown_tracing.cli.paths import absolute
 from gastown_tracing.journal.layout import create
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from gastown_tracing.demo.town import Town
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.view.theme import Style
@@ -60,7 +64,8 @@ def command(
     A mayor slings a bead to a polecat, which primes, calls bd, is wrong once, writes mail and is done.
     Takes a few seconds, needs nothing but this package (and tmux, where it is there), and cleans up.
     Its journal is the one of --journal or GT_OTEL_JOURNAL, else a new one, which stays.
-    Exit codes: 0 shown, 1 the town did not get to the end, 2 wrong options.
+    Exit codes: 0 shown, 1 the town did not get to the end, 2 wrong options; 128 and the number of the
+    signal that ended it, after cleaning up.
     """  # noqa: D301  # click's \b
     done = _run(journal, keep)
     _write_page(done)
@@ -78,7 +83,7 @@ def _run(given: str | None, keep: bool) -> _Done:
     place, found_by = _journal(given)
     started = time.monotonic()
     try:
-        with Town(place.root, os.environ, keep=keep) as town:
+        with _signals_end_it(), Town(place.root, os.environ, keep=keep) as town:
             town.run()
             runs = _runs(place, town)
     except DemoFailed as error:
@@ -86,6 +91,30 @@ def _run(given: str | None, keep: bool) -> _Done:
     except OSError as error:
         raise reading.Failure(f"the demo cannot run: {error}") from error
     return _Done(place, found_by, town, runs, time.monotonic() - started, keep)
+
+
+@contextlib.contextmanager
+def _signals_end_it() -> Iterator[None]:
+    """Let a signal that would end us first end the town; a second one does not disturb that.
+
+    What our caller ignores stays ignored (`nohup`).
+    """
+
+    def end(number: int, _frame: object) -> NoReturn:
+        for other in before:
+            signal.signal(other, signal.SIG_IGN)
+        raise SystemExit(128 + number)
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.getsignal(number) for number in numbers}
+    before = {number: handler for number, handler in before.items() if handler != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _journal(given: str | None) -> tuple[Journal, str]:

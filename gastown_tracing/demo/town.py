@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds that the whole town has.
 DEADLINE = 13
+
+#: Seconds that one command of ours has.
+COMMAND_SECONDS = 8
 
 #: Seconds that a bd on PATH has to show that it works here.
 BD_SECONDS = 4
@@ -46,6 +51,8 @@ if [ -n "$DEMO_SOCKET" ]; then exec gt-trace session start --socket "$DEMO_SOCKE
 gt-trace session start --here "$@" </dev/null >/dev/null 2>>"$GT_ROOT/spawn.log" &
 """
 
+_FIRST = ("--role", "mayor", "--env", "BD_ACTOR=mayor", "--work-dir")
+
 
 class DemoFailed(Exception):  # noqa: N818  # it says what is the case
     """The town did not get to the end; the text is one line for the user."""
@@ -59,17 +66,16 @@ class Town:
     """
 
     def __init__(self, journal: str, env: Mapping[str, str], *, keep: bool = False) -> None:
-        self._keep = keep
-        self.root = os.path.realpath(tempfile.mkdtemp(prefix="gt-demo-"))
-        self._sockets = self.root
-        self.socket = self._choose_socket() if shutil.which("tmux", path=env.get("PATH")) else ""
-        self._journal = journal
-        self.env = self._environment(env)
-        self.bd = ""
+        self.root = self.socket = self.bd = ""
+        self.env: dict[str, str] = {}
+        self._sockets = ""
+        self._journal, self._given, self._keep = journal, env, keep
+        self._plain: subprocess.Popen[str] | None = None
         self._over = False
         self._deadline = time.monotonic() + DEADLINE
 
     def _choose_socket(self) -> str:
+        self._sockets = self.root
         if len(self.root) > SOCKET_LIMIT:
             self._sockets = tempfile.mkdtemp(prefix="gt-demo-", dir="/tmp")
         return self._sockets + "/tmux"
@@ -103,11 +109,13 @@ class Town:
             self._remove()
 
     def _remove(self) -> None:
-        shutil.rmtree(self.root, ignore_errors=True)
-        if self._sockets != self.root:
-            shutil.rmtree(self._sockets, ignore_errors=True)
+        for place in {self.root, self._sockets} - {""}:
+            shutil.rmtree(place, ignore_errors=True)
 
     def _build(self) -> None:
+        self.root = os.path.realpath(tempfile.mkdtemp(prefix="gt-demo-"))
+        self.socket = self._choose_socket() if shutil.which("tmux", path=self._given.get("PATH")) else ""
+        self.env = self._environment(self._given)
         for directory in ("mayor", "demo", "bin"):
             os.mkdir(f"{self.root}/{directory}")
         with open(self.root + "/mayor/town.json", "w", encoding="utf-8") as file:
@@ -158,24 +166,11 @@ class Town:
 
     def run(self) -> None:
         """Let the mayor begin, and return when everything is done. Raises DemoFailed."""
+        mayor = [*_FIRST, self.root + "/demo", "--", "sh", _HERE + "/mayor.sh"]
         if self.socket:
-            # Without the operator's tmux.conf, which may end sessions that nobody looks at.
-            server = [*terminal.server(self.socket), "-f", "/dev/null"]
-            terminal.run([*server, "start-server", ";", "set-option", "-s", "exit-empty", "off"], self.env)
-        script = ["sh", _HERE + "/mayor.sh"]
-        said = self._command(
-            "demo-spawn",
-            "--role",
-            "mayor",
-            "--env",
-            "BD_ACTOR=mayor",
-            "--work-dir",
-            self.root + "/demo",
-            "--",
-            *script,
-        )
-        if said.returncode:
-            raise DemoFailed(f"the mayor's session did not start: {said.stderr.strip()}")
+            self._begin_in_tmux(mayor)
+        else:
+            self._begin_plainly(mayor)
         while not os.path.exists(self.root + "/over"):
             if time.monotonic() > self._deadline:
                 raise DemoFailed(f"the town was not done within {DEADLINE} s; its logs: {self.root}/*.log")
@@ -183,23 +178,58 @@ class Town:
         self._stop("hq-mayor")
         self._over = True
 
+    def _begin_in_tmux(self, mayor: list[str]) -> None:
+        # Without the operator's tmux.conf, which may end sessions that nobody looks at.
+        start = [*terminal.server(self.socket), "-f", "/dev/null", "start-server", ";"]
+        terminal.run([*start, "set-option", "-s", "exit-empty", "off"], self.env)
+        said = self._command("demo-spawn", *mayor)
+        # Now the server ends with its last session, should nobody be left to end it.
+        terminal.run([*terminal.server(self.socket), "set-option", "-s", "exit-empty", "on"], self.env)
+        if said.returncode:
+            raise DemoFailed(f"the mayor's session did not start: {said.stderr.strip()}")
+
+    def _begin_plainly(self, mayor: list[str]) -> None:
+        """Start the mayor's session as the leader of a process group that all the town's processes are in."""
+        with open(self.root + "/spawn.log", "a", encoding="utf-8") as log:
+            self._plain = subprocess.Popen(
+                [self.root + "/bin/gt-trace", "session", "start", "--here", *mayor],
+                env=self.env,
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+
     def _stop(self, session: str) -> None:
         self._command("gt-trace", "session", "stop", session, "--reason", "the demo is over")
 
     def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [f"{self.root}/bin/{words[0]}", *words[1:]],
-            env=self.env,
-            cwd=self.root,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        """Run one of the town's tools. Never raises for what it does: that is its exit code and stderr."""
+        command = [f"{self.root}/bin/{words[0]}", *words[1:]]
+        try:
+            return subprocess.run(
+                command,
+                env=self.env,
+                cwd=self.root,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            return subprocess.CompletedProcess(command, 124, "", f"not done within {COMMAND_SECONDS} s")
 
     def _end(self) -> None:
-        """End what still runs: the sessions of a town that failed, then the tmux server."""
+        """End what still runs: the sessions of a town that failed, then whatever there is."""
         for session in () if self._over else ("gt-demo-Toast", "hq-mayor"):
             self._stop(session)
         if self.socket:
             terminal.run([*terminal.server(self.socket), "kill-server"], self.env)
+        if self._plain:
+            with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS: only zombies are left
+                # Until it is waited for nobody else has the leader's id, and so the group's.
+                os.killpg(self._plain.pid, signal.SIGKILL)
+            self._plain.wait()

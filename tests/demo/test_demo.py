@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -230,3 +231,43 @@ def test_town_that_fails_is_kept_and_named(env: dict[str, str], place: Path) -> 
     done = demo(env, place, code=1, PATH=path)
     assert len(done.stderr.splitlines()) == 1
     assert "no terminals today" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+@pytest.mark.parametrize("tmux", [True, False], ids=["tmux", "plain"])
+def test_signal_ends_the_town(env: dict[str, str], place: Path, tmux: bool, number: signal.Signals) -> None:
+    """A signal while the town works ends all of it: no server, no process, no directory, and we say so."""
+    if tmux and shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    (place / "tmp").mkdir()
+    full = {**env, "TMPDIR": str(place / "tmp"), "PATH": env["PATH"] if tmux else without_tmux(place)}
+    command = [sys.executable, "-P", "-m", "gastown_tracing.cli", "demo"]
+    with subprocess.Popen(command, env=full, cwd=place, stdout=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 10
+        while not list(Path(env["GT_OTEL_JOURNAL"]).glob("runs/*/pane.json")):
+            assert time.monotonic() < deadline, "no session has started"
+            time.sleep(0.01)
+        process.send_signal(number)
+        assert process.wait(12) == 128 + number
+    check_clean(place)
+
+
+def test_server_of_an_abandoned_town_ends_with_its_sessions(env: dict[str, str], place: Path) -> None:
+    """Nobody can clean up after kill -9, but the tmux server does not outlive the town's sessions."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    (place / "tmp").mkdir()
+    command = [sys.executable, "-P", "-m", "gastown_tracing.cli", "demo"]
+    with subprocess.Popen(command, env={**env, "TMPDIR": str(place / "tmp")}, cwd=place) as process:
+        deadline = time.monotonic() + 10
+        while not list((place / "tmp").glob("gt-demo-*/mail")):
+            assert time.monotonic() < deadline, "the town does not work"
+            time.sleep(0.01)
+        process.kill()
+    (socket,) = (place / "tmp").glob("gt-demo-*/tmux")
+    for session in ("gt-demo-Toast", "hq-mayor"):
+        subprocess.run(["tmux", "-S", socket, "kill-session", "-t", session], env=env, check=False)
+    question = ["tmux", "-S", str(socket), "list-sessions"]
+    while not subprocess.run(question, capture_output=True, check=False).returncode:
+        assert time.monotonic() < deadline, "the server lives on"
+        time.sleep(0.02)
