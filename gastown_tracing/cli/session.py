@@ -13,12 +13,22 @@ import click
 
 from gastown_tracing import config
 from gastown_tracing.cli.paths import absolute
-from gastown_tracing.cli.reading import Failure, WrongUse, journal_option, json_option, open_journal, say
+from gastown_tracing.cli.reading import (
+    Failure,
+    WrongUse,
+    journal_option,
+    json_option,
+    look_options,
+    open_journal,
+    say,
+    style,
+)
 from gastown_tracing.sessions import roles, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gastown_tracing.journal.layout import Journal
     from gastown_tracing.sessions.reaping import Found
     from gastown_tracing.sessions.start import Started
 
@@ -74,7 +84,7 @@ def command() -> None:
 
     \b
     Exit codes: 0 done; 1 it failed; 2 the options make no sense; 3 a session of this name exists;
-    4 tmux is missing; 5 no such session; 6 nobody can say whether the session lives;
+    4 tmux is missing; 5 no such session, or none of ours; 6 nobody can say whether the session lives;
     126 and 127 the command cannot be run or found; `start --here` ends as its command ends.
     """  # noqa: D301  # click's \b
 
@@ -262,7 +272,12 @@ def _say_started(started: Started, journal: str | None, as_json: bool) -> None:
 @journal_option
 @json_option
 def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
-    """End a session, given by its name or run, and close its trace."""
+    """End a session, given by its name or run, and close its trace.
+
+    Its tmux session is ended, and its agent hung up on; one in the foreground gets SIGTERM. An agent that
+    still runs 3 s later is named with its process id, with exit code 1, and its trace stays open: a trace is
+    closed when the work in it has ended. So it is with exit code 1 when the end cannot be recorded.
+    """
     from gastown_tracing.journal.reader import LookupFailed  # only here
     from gastown_tracing.sessions import stopping  # only here
 
@@ -272,41 +287,62 @@ def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
         run = stopping.find(where, session)
         stopped = stopping.stop(where, run, reason, env)
     except LookupFailed as error:
+        _not_ours(where, session, env, "it has no run here")
         raise NoSuchSession(str(error)) from error
     except stopping.NotStoppable as error:
         raise NobodyKnows(f"{session} stays: {error}") from error
+    except (stopping.StillRuns, stopping.NotRecorded) as error:
+        raise Failure(f"{session}: {error}") from error
     except terminal.TmuxError as error:
         raise Failure(f"tmux: {error}") from error
     except OSError as error:
         raise Failure(f"{error.filename or session}: {error.strerror}") from error
     name = run.info.get("session") or run.trace_id
+    if not stopped and session == name:
+        _not_ours(where, session, env, f"its run {run.trace_id[:8]} had ended already")
     if as_json:
         click.echo(json.dumps({"session": name, "run_id": run.trace_id, "stopped": stopped}))
     else:
         click.echo(f"stopped {name}" if stopped else f"{name} had ended already")
 
 
+def _not_ours(journal: Journal, session: str, env: dict[str, str], why: str) -> None:
+    """Fail where tmux has a session of this name that no open run stands for."""
+    from gastown_tracing.sessions import stopping  # only here
+
+    ending = stopping.namesake(journal, session, env)
+    if ending:
+        raise NoSuchSession(f"tmux has a session {session}, but {why}: not ours to end; `{ending}` ends it")
+
+
 @command.command(name="list")
 @click.option("--all", "everything", is_flag=True, help="Ended sessions too.")
-@journal_option
 @json_option
-def list_sessions(everything: bool, journal: str | None, as_json: bool) -> None:
-    """List the sessions that live, after closing those that ended unseen."""
+@look_options
+@journal_option
+def list_sessions(
+    *, everything: bool, as_json: bool, color: str, plain: bool, width: int | None, journal: str | None
+) -> None:
+    """List the sessions that live, newest first, after closing those that ended unseen.
+
+    Each of those is a line on stderr. A journal that cannot be written is one too, and no failure: what is
+    there is listed, and the next list closes what this one could not.
+    """
     from gastown_tracing.sessions import table  # only here
     from gastown_tracing.sessions.reaping import reap  # only here
 
     env = environment(journal)
     where = open_journal(journal)
-    try:
-        found = reap(where, env)
-    except OSError as error:
-        raise Failure(f"{error.filename or where.root}: {error.strerror}") from error
+    problems: list[OSError] = []
+    found = reap(where, env, problems=problems)
     rows = table.rows(where, found, everything)
+    _say_reaped(found)
+    if problems:
+        _warn(f"{where.root} cannot be written: {problems[0].strerror}; what ended unseen stays open in it")
     if as_json:
         say(json.dumps({"sessions": rows}, indent=1) + "\n")
         return
-    _say_reaped(found)
-    say("\n".join([*table.lines(rows), ""]) if rows else "no live sessions\n")
+    say(table.text_of(rows, style(color, plain, width, elsewhere=1_000)) if rows else "no live sessions\n")
 
 
 def _say_reaped(found: Sequence[Found]) -> None:
@@ -315,4 +351,4 @@ def _say_reaped(found: Sequence[Found]) -> None:
     for item in found:
         if item.reaped:
             name = clean(str(item.run.info.get("session") or item.run.trace_id))
-            click.echo(f"closed {name}: {clean(item.liveness.evidence)}", err=True)
+            click.echo(f"closed {name}, which ended unseen: {clean(item.liveness.evidence)}", err=True)

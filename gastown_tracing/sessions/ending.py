@@ -6,6 +6,9 @@ with EEXIST knows that somebody else has closed the run.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 from typing import TYPE_CHECKING
 
 from gastown_tracing.journal import layout, otlp, writer
@@ -20,7 +23,7 @@ from gastown_tracing.sessions.run import ROOT_NAME, now_ns
 from propagation import run, work
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from gastown_tracing.journal.layout import Journal
     from propagation.traceparent import SpanContext
@@ -35,6 +38,7 @@ def close(
     *,
     reason: str,
     end_ns: int | None = None,
+    end_known: bool = True,
     exit_code: int | None = None,
     error: str = "",
     evidence: str = "",
@@ -43,14 +47,16 @@ def close(
 ) -> bool:
     """Close a run: write its root span and the span and log record session.stop. Raises OSError.
 
-    Returns False when it is closed already, or was never made. `end_ns` is when the session ended (now, when
-    None) and `stop_ns` when its stopping began, both nanoseconds since the Unix epoch. `error` and a non-zero
+    Returns False when it is closed already, was never made, or the operator switched the journal off.
+    `end_ns` is when the session ended (now, when
+    None) and `stop_ns` when its stopping began, both nanoseconds since the Unix epoch; without `end_known` it
+    lived until then at least. `error` and a non-zero
     `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
     span link on session.stop when it belongs to another trace.
     """
     directory = journal.run_dir(trace_id)
     info = run_info(directory)
-    if info is None or is_closed(journal, trace_id):
+    if info is None or not journal.is_on() or is_closed(journal, trace_id):
         return False
     start = int(str(info["start_time_unix_nano"]))
     end = max(start, now_ns(info) if end_ns is None else end_ns)
@@ -61,6 +67,8 @@ def close(
         outcome["exit_code"] = exit_code
     if evidence:
         outcome["gastown.evidence"] = evidence
+    if not end_known:
+        outcome["gastown.end_time.known"] = False
     root = _root(info, start, end, outcome)
     line = otlp.spans_line(otlp.encode_resource(resource_of(info)), [root])
     if not writer.link_close(directory, line):
@@ -68,6 +76,20 @@ def close(
     outcome["duration_ms"] = (end - start) / 1e6
     _record_stop(directory, info, root, begin=min(stop_ns or end, end), outcome=outcome, killer=killer)
     return True
+
+
+@contextlib.contextmanager
+def alone(directory: str) -> Iterator[None]:
+    """Keep others who end the same session waiting: who ends it on purpose is first to say why.
+
+    A file system that cannot lock keeps nobody waiting.
+    """
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(OSError):
+            descriptor = os.open(directory, os.O_RDONLY)
+            held.callback(os.close, descriptor)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
 
 
 def is_closed(journal: Journal, trace_id: str) -> bool:

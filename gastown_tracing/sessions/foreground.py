@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, NoReturn
 
 from gastown_tracing.sessions import processes, roles
-from gastown_tracing.sessions.ending import close
+from gastown_tracing.sessions.ending import alone, close
 from gastown_tracing.sessions.run import record_start, write_pane
 from gastown_tracing.sessions.start import OF_ONE_SESSION, make_run, not_started, session_variables_for
 from gastown_tracing.shims import child
@@ -80,4 +80,5 @@ def _close(handle: RunHandle, status: int) -> None:
     code = os.waitstatus_to_exitcode(status)
     error = f"killed by {child.signal_name(-code)}" if code < 0 else ""
     code = 128 - code if code < 0 else code
-    close(handle.journal, handle.trace_id, reason="exited", exit_code=code, error=error)
+    with alone(handle.directory):
+        close(handle.journal, handle.trace_id, reason="exited", exit_code=code, error=error)

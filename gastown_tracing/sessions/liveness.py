@@ -1,8 +1,8 @@
 """Does a session still live? Dead only on positive evidence (design: "The root span").
 
 Its tmux server answers without it, the process it stands on is gone, or the machine was booted again: dead.
-Whoever may not ask, asks from another machine or container, or finds a session that is just starting does not
-know.
+An agent whose process outlives its tmux session lives. Whoever may not ask, asks from another machine or
+container, or finds a session that is just starting does not know.
 """
 
 from __future__ import annotations
@@ -12,23 +12,46 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gastown_tracing.sessions import processes, terminal
+from gastown_tracing.shims import child
 from propagation import environ
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 #: How long a session may take from run.json to pane.json before anyone doubts it.
 STARTING_NS = 30 * 1_000_000_000
+
+#: How long a hook has to start a pane's command again before its end counts.
+RESPAWN_NS = 30 * 1_000_000_000
 
 State = Literal["live", "dead", "unknown"]
 
 
 @dataclass(frozen=True)
+class End:
+    """How a session's command ended, as far as tmux knows: its exit code, and when.
+
+    `second` is in whole seconds since the Unix epoch. `error` says which signal it died of.
+    """
+
+    second: int | None
+    exit_code: int | None
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Liveness:
-    """What is known: the state, and in words how."""
+    """What is known: the state, and in words how.
+
+    `stray` is an agent that lives on without its tmux session. `end` is there where tmux saw the end. `pane`
+    is what pane.json would hold of a session that lives and has none, because its start was interrupted.
+    """
 
     state: State
     evidence: str
+    stray: bool = False
+    end: End | None = None
+    pane: Mapping[str, str] | None = None
 
 
 class Inspector:
@@ -71,19 +94,24 @@ class Inspector:
             return Liveness("unknown", "it was started in another container")
         if _state(spawner, "pid", "pid_start") != "gone":
             return Liveness("unknown", "it is starting")
-        return self._unregistered(info, str(spawner.get("socket", "")))
+        return self._unregistered(info, spawner)
 
-    def _unregistered(self, info: Mapping[str, object], socket: str) -> Liveness:
+    def _unregistered(self, info: Mapping[str, object], spawner: Mapping[str, object]) -> Liveness:
         """Judge a session whose spawner ended before it could say where the session is."""
-        if not socket:
+        if not spawner.get("tmux"):
             return Liveness("dead", "the process that started it is gone")
+        socket, session = str(spawner.get("socket", "")), str(info.get("session", ""))
         answer = self.ask(socket)
-        session = str(info.get("session", ""))
         if answer.sessions is None and not answer.absent:
             return Liveness("unknown", f"its tmux server cannot be asked: {answer.refusal}")
-        if session in (answer.sessions or {}) and self._run_of(socket, session) == info.get("run_uuid"):
-            return Liveness("live", "tmux has it, though its start was interrupted")
-        return Liveness("dead", "its start was interrupted, and tmux does not have it")
+        session_id = (answer.sessions or {}).get(session)
+        if session_id is None or self._run_of(socket, session) != info.get("run_uuid"):
+            return Liveness("dead", "its start was interrupted, and tmux does not have it")
+        panes = answer.panes[session_id]
+        if all(pane.dead for pane in panes):
+            return self._ended(panes, "")
+        found = terminal.describe(socket, session, session_id, self._env)
+        return Liveness("live", "tmux has it, though its start was interrupted", pane=found)
 
     def _run_of(self, socket: str, session: str) -> str:
         question = [*terminal.server(socket), "show-environment", "-t", f"={session}", "GT_RUN"]
@@ -100,7 +128,9 @@ class Inspector:
     def _tmux_session(self, pane: Mapping[str, str]) -> Liveness:
         server = str(pane.get("server_pid", ""))
         if _state(pane, "server_pid", "server_start") == "gone":
-            return Liveness("dead", f"its tmux server, process {server}, is gone")
+            return self._without_tmux(
+                pane, f"tmux server {server} is gone: it ended with its last session, or died"
+            )
         answer = self.ask(str(pane.get("socket", "")))
         if answer.sessions is None:
             return Liveness("unknown", f"its tmux server cannot be asked: {answer.refusal}")
@@ -108,9 +138,35 @@ class Inspector:
             return Liveness(
                 "unknown", f"another tmux server, process {answer.server_pid}, answers at its socket"
             )
-        if pane.get("session_id", "") in answer.sessions.values():
-            return Liveness("live", f"tmux server {server} has it")
-        return Liveness("dead", f"tmux server {server} answers without it")
+        panes = answer.panes.get(pane.get("session_id", ""))
+        if not panes:
+            return self._without_tmux(pane, f"tmux server {server} answers without it")
+        if all(pane.dead for pane in panes):
+            return self._ended(panes, str(pane.get("pane", "")))
+        return Liveness("live", f"tmux server {server} has it")
+
+    def _without_tmux(self, pane: Mapping[str, str], evidence: str) -> Liveness:
+        """Judge a session that tmux does not have any more: an agent that ignored the hang-up lives on."""
+        if _state(pane, "pane_pid", "pane_start") == "live":
+            alive = f"{evidence}, but its process {pane.get('pane_pid')} runs on"
+            return Liveness("live", alive, stray=True)
+        return Liveness("dead", evidence)
+
+    def _ended(self, panes: Sequence[terminal.Pane], own: str) -> Liveness:
+        """Judge a session that tmux only keeps to be looked at (remain-on-exit).
+
+        The session's `own` pane says how it ended, the last of all panes when.
+        """
+        last = max(panes, key=lambda pane: pane.time or 0)
+        fresh = last.time is not None and self._now_ns - last.time * 1_000_000_000 < RESPAWN_NS
+        if fresh and any(pane.hooked for pane in panes):
+            return Liveness("unknown", "its command has ended, but a tmux hook may start it again")
+        how = next((pane for pane in panes if pane.id == own), last)
+        code, error = how.status, ""
+        if how.signal:
+            code, error = 128 + how.signal, f"killed by {child.signal_name(how.signal)}"
+        end = End(last.time, code, error)
+        return Liveness("dead", "its command has ended; tmux keeps what it printed", end=end)
 
     def ask(self, socket: str) -> terminal.Answer:
         """Return what the tmux server at a socket says about itself and its sessions. Starts no server."""

@@ -5,14 +5,17 @@ However many do this at once, each session is closed once: link(2) decides.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gastown_tracing import config
 from gastown_tracing.journal import markers, reader
-from gastown_tracing.sessions.ending import close, is_usable
+from gastown_tracing.sessions.ending import alone, close, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
+from gastown_tracing.sessions.run import handle_of, now_ns, record_start, write_pane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,41 +33,117 @@ class Found:
     reaped: bool = False
 
 
-def reap(journal: Journal, env: Mapping[str, str], inspector: Inspector | None = None) -> list[Found]:
-    """Look at every open run and close the dead ones; return what was found. Raises OSError.
+def reap(
+    journal: Journal,
+    env: Mapping[str, str],
+    inspector: Inspector | None = None,
+    problems: list[OSError] | None = None,
+) -> list[Found]:
+    """Look at every open run, note which live and close the dead; return what was found.
 
-    Only the journal's owner writes; to anybody else it just tells.
+    Only the journal's owner writes, and only while it is switched on; else it just tells. What cannot be
+    written is added to `problems`, and left for the next who does this.
     """
     inspector = inspector or Inspector(env)
-    return [_look(journal, run, inspector) for run in reader.list_runs(journal) if _wanted(journal, run)]
+    problems = [] if problems is None else problems
+    writing = not why_not_recorded(journal, env)
+    runs = [run for run in reader.list_runs(journal) if _wanted(journal, run, writing)]
+    return [_look(journal, run, inspector, problems if writing else None) for run in runs]
 
 
-def _wanted(journal: Journal, run: Run) -> bool:
+def why_not_recorded(journal: Journal, env: Mapping[str, str]) -> str:
+    """Return in words why this process writes nothing into a journal, "" where it does."""
+    if not journal.owned():
+        return f"the journal {journal.root} belongs to another user"
+    telemetry = config.load({**env, config.JOURNAL: journal.root}, "/")
+    return "" if telemetry.on else telemetry.why
+
+
+def _wanted(journal: Journal, run: Run, writing: bool) -> bool:
     """Sweep a run's markers of calls whose process died; say whether the run is open."""
-    if journal.owned():
+    if writing:
         directory = journal.run_dir(run.trace_id)
         if os.path.isdir(directory + "/open"):
             markers.sweep(directory)
     return not run.closed and is_usable(run.info)
 
 
-def _look(journal: Journal, run: Run, inspector: Inspector) -> Found:
+def _look(journal: Journal, run: Run, inspector: Inspector, problems: list[OSError] | None) -> Found:
     liveness = inspector.look(run.info, run.pane)
-    if liveness.state != "dead" or not journal.owned():
+    if problems is None:
         return Found(run, liveness)
-    reaped = close(
-        journal,
-        run.trace_id,
-        reason="lost",
-        end_ns=last_evidence(journal, run.trace_id),
-        evidence=liveness.evidence,
-    )
+    reaped = False
+    try:
+        if liveness.pane:
+            adopt(journal, run, liveness.pane)
+        elif liveness.state == "live":
+            _note_seen(journal, run)
+        elif liveness.state == "dead":
+            reaped = close_dead(journal, run.trace_id, liveness)
+    except OSError as error:
+        problems.append(error)
     return Found(run, liveness, reaped)
 
 
+def adopt(journal: Journal, run: Run, pane: Mapping[str, str]) -> None:
+    """Finish an interrupted start: say in pane.json where the session lives, and record it. Raises OSError.
+
+    However many do this at once, one does it.
+    """
+    with alone(journal.run_dir(run.trace_id)):
+        if os.path.exists(_sighting(journal, run.trace_id)):
+            return
+        handle = handle_of(journal, run.info)
+        write_pane(handle, pane)
+        record_start(handle, end_ns=handle.start_ns)  # when the spawn came to its end nobody knows
+
+
+def _note_seen(journal: Journal, run: Run) -> None:
+    """Note that the session lived at this moment: pane.json, whose content stays, gets the time."""
+    now = now_ns(run.info)
+    with contextlib.suppress(FileNotFoundError):  # a start that was interrupted left none
+        os.utime(_sighting(journal, run.trace_id), ns=(now, now))
+
+
+def _sighting(journal: Journal, trace_id: str) -> str:
+    return journal.run_dir(trace_id) + "/pane.json"
+
+
+def close_dead(journal: Journal, trace_id: str, liveness: Liveness) -> bool:
+    """Close the run of a session that ended unseen; False where somebody was first. Raises OSError.
+
+    Where tmux saw the end, that is on record. Else it is lost: its end is the last evidence, and is marked as
+    no more than that.
+    """
+    seen = liveness.end
+    with alone(journal.run_dir(trace_id)):
+        last = last_evidence(journal, trace_id)
+        return close(
+            journal,
+            trace_id,
+            reason="exited" if seen else "lost",
+            end_ns=_within(seen.second, last) if seen and seen.second else last,
+            end_known=bool(seen and seen.second),
+            exit_code=seen.exit_code if seen else None,
+            error=seen.error if seen else "",
+            evidence=liveness.evidence,
+        )
+
+
+def _within(second: int, time_ns: int) -> int:
+    """Return the time within a second that comes nearest to `time_ns`: tmux knows no more of an end."""
+    begin = second * 1_000_000_000
+    return min(max(begin, time_ns), begin + 999_999_999)
+
+
 def last_evidence(journal: Journal, trace_id: str) -> int:
-    """Return the newest time in the run's records, its last sign of life: nanoseconds of the Unix epoch."""
+    """Return when the run gave its last sign of life: its newest record, or when it was last seen alive.
+
+    Nanoseconds of the Unix epoch.
+    """
     data = reader.read_run(journal, trace_id)
     times = [span.end_ns or span.start_ns for span in data.spans]
     times += [log.time_ns for log in data.logs]
+    with contextlib.suppress(OSError):
+        times.append(os.stat(_sighting(journal, trace_id)).st_mtime_ns)
     return min(max(times, default=0), time.time_ns())

@@ -6,6 +6,7 @@ whoever knows GT_RUN can record for a run; only the root itself waits for the se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -77,15 +78,15 @@ def create_run(
     service_version: str | None = None,
     cause: SpanContext | None = None,
     given: Mapping[str, str] | None = None,
-    spawner: Mapping[str, str] | None = None,
+    spawner: Mapping[str, object] | None = None,
 ) -> RunHandle:
     """Make a run: its directory and run.json. Raises OSError.
 
     `role`, `name` and `rig` say who the agent is; `session` is its session's name, which follows from them
     when empty; `agent` is GT_AGENT. `env` is the spawner's environment. `cause` is the span that led to the
     session: a span link on session.start. `given` are further variables of the session that say who it is,
-    such as BD_ACTOR. `spawner` is a process (`processes.describe`) that stays until pane.json is there, and
-    the tmux socket it uses.
+    such as BD_ACTOR. `spawner` is a process (`processes.describe`) that stays until pane.json is there;
+    `tmux` in it says that it spawns in tmux, `socket` at which socket, by its path.
     """
     trace_id = run_id or run.new_run_id()
     town_root = find_town_root(env, work_dir)
@@ -125,8 +126,22 @@ def create_run(
     }
     directory = journal.run_dir(trace_id)
     mkdirs(directory)
-    write_atomic(directory + "/run.json", json.dumps(info, indent=1) + "\n")
+    try:
+        write_atomic(directory + "/run.json", json.dumps(info, indent=1) + "\n")
+    except OSError:
+        with contextlib.suppress(OSError):  # it holds records already
+            os.rmdir(directory)
+        raise
     return RunHandle(journal, trace_id, run.root_span_id(trace_id), directory, info, variables)
+
+
+def handle_of(journal: Journal, info: Mapping[str, object]) -> RunHandle:
+    """Return the handle of a run that somebody else made, from its run.json."""
+    trace_id = str(info["trace_id"])
+    named = {"GT_SESSION": str(info.get("session", ""))}
+    return RunHandle(
+        journal, trace_id, str(info["root_span_id"]), journal.run_dir(trace_id), dict(info), named
+    )
 
 
 def session_variables(

@@ -90,7 +90,8 @@ def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[st
     present = terminal.global_environment(socket, env)
     if request.session_name in (terminal.ask(socket, terminal.without_identity(env)).sessions or {}):
         raise terminal.SessionExists(f"duplicate session: {request.session_name}")
-    spawner = {**processes.describe(os.getpid()), "socket": socket}
+    path = terminal.socket_path(socket, env)
+    spawner = {**processes.describe(os.getpid()), "tmux": True, "socket": path}
     handle, note = make_run(request, telemetry, env, spawner)
     variables = session_variables_for(request, telemetry, handle, env, {**env, **present})
     blank = {name: "" for name in OF_ONE_SESSION if present.get(name) and name not in variables}
@@ -105,7 +106,7 @@ def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[st
             write_pane(handle, pane)
             record_start(handle)
     except OSError as error:
-        note = f"the trace is not whole: {error.filename or handle}: {error.strerror}"
+        note = f"the trace is not whole: {error.filename or telemetry.journal.root}: {error.strerror}"
     return Started(request.session_name, pane["socket"], handle, note)
 
 
@@ -147,7 +148,7 @@ def own_context_only(variables: Mapping[str, str]) -> dict[str, str]:
 
 
 def make_run(
-    request: Request, telemetry: Telemetry, env: Mapping[str, str], spawner: Mapping[str, str]
+    request: Request, telemetry: Telemetry, env: Mapping[str, str], spawner: Mapping[str, object]
 ) -> tuple[RunHandle | None, str]:
     """Make the run, and its journal where there is none yet; or return None and say why there is no trace."""
     journal = telemetry.journal
@@ -162,7 +163,7 @@ def make_run(
 
 
 def _create_run(
-    request: Request, journal: Journal, env: Mapping[str, str], spawner: Mapping[str, str]
+    request: Request, journal: Journal, env: Mapping[str, str], spawner: Mapping[str, object]
 ) -> RunHandle:
     return create_run(
         journal,

@@ -1,4 +1,4 @@
-"""What `gt-trace session list` shows of each session."""
+"""What `gt-trace session list` shows of each session, in the words of `gt-trace ls`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.journal import layout, reader
 from gastown_tracing.view import text
+from gastown_tracing.view.table import Cell, Column, table
 from propagation import work
 
 if TYPE_CHECKING:
@@ -15,36 +16,58 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.journal.reader import Run
     from gastown_tracing.sessions.reaping import Found
+    from gastown_tracing.view.theme import Style
 
-#: Column titles by the row's key.
+#: The columns by the row's key.
 COLUMNS = {
-    "session": "SESSION",
-    "role": "ROLE",
-    "rig": "RIG",
-    "agent": "AGENT",
-    "bead": "BEAD",
-    "age": "AGE",
-    "state": "STATE",
-    "run_id": "RUN",
+    "state": Column("STATE", 0, 10),
+    "session": Column("SESSION", 0, 34),
+    "role": Column("ROLE", 6, 12),
+    "rig": Column("RIG", 5, 20),
+    "agent": Column("AGENT", 7, 20),
+    "bead": Column("BEAD", 3, 20),
+    "age_ms": Column("AGE", 0, 10, right=True),
+    "run_id": Column("RUN", 0, 8),
+    "reason": Column("REASON", 4, 40),
 }
+
+_STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
 
 
 def rows(journal: Journal, found: Sequence[Found], everything: bool) -> list[dict[str, Any]]:
-    """Return one row a session, oldest first, as plain data; ended ones only with `everything`."""
-    dead = {item.run.trace_id for item in found if item.liveness.state == "dead"}
+    """Return one row a session, newest first, as plain data; ended ones only with `everything`.
+
+    `state` is `live`, `unknown`, `ended`, or `dead`: it has ended, and its run could not be closed.
+    """
     shown = [
-        _row(item.run, item.liveness.state, item.liveness.evidence)
-        for item in found
-        if item.run.trace_id not in dead
+        _row(item) for item in found if item.liveness.state != "dead" or (everything and not item.reaped)
     ]
     if everything:
-        shown += [_ended(run) for run in reader.list_runs(journal) if run.closed]
-    return sorted(shown, key=lambda row: str(row["start_time_unix_nano"]).zfill(20))
+        open_ones = {row["run_id"] for row in shown}
+        closed = [run for run in reader.list_runs(journal) if run.closed and run.trace_id not in open_ones]
+        shown += map(_ended, closed)
+    return sorted(shown, key=lambda row: (-int(row["start_time_unix_nano"]), row["run_id"]))
 
 
-def _row(run: Run, state: str, why: str) -> dict[str, Any]:
+def _row(item: Found) -> dict[str, Any]:
+    known = item.liveness
+    return {**_facts(item.run, time.time_ns()), "state": known.state, "why": known.evidence}
+
+
+def _ended(run: Run) -> dict[str, Any]:
+    attributes = run.root.attributes if run.root else {}
+    end = run.end_ns or run.start_ns
+    return {
+        **_facts(run, end),
+        "state": "ended",
+        "reason": str(attributes.get("reason") or ""),
+        "why": str(attributes.get("gastown.evidence") or attributes.get("error") or ""),
+        "end_time_unix_nano": str(end),
+    }
+
+
+def _facts(run: Run, until_ns: int) -> dict[str, Any]:
     info = run.info
-    end = run.end_ns or time.time_ns()
     return {
         "session": info.get("session", ""),
         "role": info.get("role", ""),
@@ -53,19 +76,9 @@ def _row(run: Run, state: str, why: str) -> dict[str, Any]:
         "agent_type": info.get("agent_type", ""),
         "bead": _bead(run),
         "start_time_unix_nano": str(run.start_ns),
-        "age_ms": max(0, end - run.start_ns) / 1e6,
-        "state": state,
-        "why": why,
+        "age_ms": max(0, until_ns - run.start_ns) / 1e6,
+        "reason": "",
         "run_id": run.trace_id,
-    }
-
-
-def _ended(run: Run) -> dict[str, Any]:
-    attributes = run.root.attributes if run.root else {}
-    why = attributes.get("gastown.evidence") or attributes.get("error") or ""
-    return {
-        **_row(run, str(attributes.get("reason") or "ended"), str(why)),
-        "end_time_unix_nano": str(run.end_ns),
     }
 
 
@@ -76,20 +89,24 @@ def _bead(run: Run) -> str:
     return (context.bead if context else "") or str(run.info.get("issue_id") or "")
 
 
-def lines(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the rows as a table, safe for a terminal; why nobody knows stands after the last column."""
-    cells = [[text.clean(_cell(row, key)) for key in COLUMNS] for row in rows]
-    widths = [max(map(text.width, column)) for column in zip(COLUMNS.values(), *cells, strict=True)]
-    table = [
-        "  ".join(text.pad(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in [list(COLUMNS.values()), *cells]
-    ]
-    notes = [
-        "",
-        *[f"  ({text.clean(row['why'])})" if row["state"] != "live" and row["why"] else "" for row in rows],
-    ]
-    return [line + note for line, note in zip(table, notes, strict=True)]
+def text_of(rows: Sequence[dict[str, Any]], style: Style) -> str:
+    """Return the rows as a table that fits, safe for a terminal; below it, why nobody knows more of some."""
+    cells = [[_cell(row, key) for key in COLUMNS] for row in rows]
+    notes = [f"{row['session']}: {row['why']}" for row in rows if row["state"] in ("unknown", "dead")]
+    return table(list(COLUMNS.values()), cells, style) + "".join(_note(note, style) for note in notes)
 
 
-def _cell(row: dict[str, Any], key: str) -> str:
-    return text.duration(round(row["age_ms"] * 1e6)) if key == "age" else str(row[key])
+def _cell(row: dict[str, Any], key: str) -> Cell:
+    if key == "state":
+        return str(row[key]), _STYLES.get(row[key], "dim")
+    if key == "age_ms":
+        return text.duration(round(row[key] * 1e6)), ""
+    if key == "run_id":
+        return row[key][:8], "dim"
+    return str(row[key]), {"session": "bold", "bead": "bead", "reason": "dim"}.get(key, "")
+
+
+def _note(said: str, style: Style) -> str:
+    words = text.clean(said, ascii_only=style.ascii).split()
+    lines = text.wrap(words, style.width - 2, " ")
+    return "".join("  " + " ".join(words[index] for index in line) + "\n" for line in lines)

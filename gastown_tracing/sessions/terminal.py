@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gastown_tracing.config import RECEIVER
@@ -23,6 +23,14 @@ ARGUMENT_LIMIT = 15_000
 #: The answer to new-session, in this order (tmux's FORMATS).
 _SPAWNED = ("#{pid}", "#{session_id}", "#{pane_id}", "#{pane_pid}", "#{socket_path}")
 
+#: A line a pane: what it is, whether its command has ended and how (tmux keeps it with remain-on-exit), and
+#: whether a hook is told of that. What an older tmux does not know is empty.
+_PANES = (
+    *("#{session_id}", "#{pane_id}", "#{?pane_dead,1,0}"),
+    *("#{pane_dead_status}", "#{pane_dead_signal}", "#{pane_dead_time}"),
+    *("#{?pane-died[0],1,0}", "#{session_name}"),
+)
+
 #: What tmux says on stderr when no server listens at a socket.
 _NO_SERVER = ("no server running", "No such file or directory", "Connection refused")
 
@@ -40,11 +48,31 @@ class TooLong(TmuxError):  # noqa: N818  # the same
 
 
 @dataclass(frozen=True)
+class Pane:
+    """A pane: its id, whether its command has ended, and what tmux knows of that.
+
+    `status` is the exit code, `signal` the signal's number, `time` seconds since the Unix epoch; None where
+    tmux does not say. `hooked`: a hook of the operator's is told, and may start the command again.
+    """
+
+    id: str
+    dead: bool
+    status: int | None
+    signal: int | None
+    time: int | None
+    hooked: bool
+
+
+@dataclass(frozen=True)
 class Answer:
-    """What a tmux server said: its process id, its sessions' ids by name; or why it said nothing."""
+    """What a tmux server said; or why it said nothing.
+
+    Its process id, its sessions' ids by name, the panes by the session's id.
+    """
 
     server_pid: str = ""
     sessions: Mapping[str, str] | None = None
+    panes: Mapping[str, Sequence[Pane]] = field(default_factory=dict)
     refusal: str = ""
 
     @property
@@ -56,6 +84,20 @@ class Answer:
 def server(socket: str) -> list[str]:
     """Return tmux and the option that names a server: a path, a name for -L, or "" for the default one."""
     return ["tmux"] if not socket else ["tmux", "-S" if "/" in socket else "-L", socket]
+
+
+def socket_path(socket: str, env: Mapping[str, str]) -> str:
+    """Return the path of the socket that `server(socket)` means in this environment.
+
+    It is tmux's own rule (tmux(1), -L, -S and TMUX_TMPDIR): who asks later may have another environment.
+    """
+    if "/" in socket:
+        return socket
+    inside = env.get("TMUX", "").partition(",")[0]
+    if inside and not socket:
+        return inside
+    places = [place for place in (env.get("TMUX_TMPDIR"), "/tmp") if place and os.path.isdir(place)]  # noqa: S108  # tmux's
+    return f"{os.path.realpath(places[0])}/tmux-{os.getuid()}/{socket or 'default'}"
 
 
 def run(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
@@ -82,12 +124,31 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedP
 def ask(socket: str, env: Mapping[str, str]) -> Answer:
     """Ask the tmux server at a socket for its process id and its sessions. Starts none, never raises."""
     question = [*server(socket), "display-message", "-p", "#{pid}", ";"]
-    said = run([*question, "list-sessions", "-F", "#{session_id} #{session_name}"], env)
-    lines = said.stdout.splitlines()
-    if said.returncode or not lines:
-        return Answer(refusal=said.stderr.strip() or "it says nothing")
-    pairs = [line.partition(" ") for line in lines[1:]]
-    return Answer(lines[0], {name: session_id for session_id, _, name in pairs})
+    said = run([*question, "list-sessions", "-F", "#{session_id}"], env)
+    server_pid, *ids = said.stdout.split() or [""]
+    if said.returncode or not server_pid:
+        return _refused(said)
+    if not ids:
+        return Answer(server_pid, {})
+    said = run([*server(socket), "list-panes", "-a", "-F", " ".join(_PANES)], env)
+    if said.returncode:
+        return _refused(said)
+    sessions: dict[str, str] = {}
+    panes: dict[str, list[Pane]] = {}
+    for line in said.stdout.splitlines():
+        session_id, pane, dead, status, killer, time, hooked, name = line.split(" ", len(_PANES) - 1)
+        sessions[name] = session_id
+        facts = Pane(pane, dead == "1", _number(status), _number(killer), _number(time), hooked == "1")
+        panes.setdefault(session_id, []).append(facts)
+    return Answer(server_pid, sessions, panes)
+
+
+def _refused(said: subprocess.CompletedProcess[str]) -> Answer:
+    return Answer(refusal=said.stderr.strip() or "it says nothing")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isdecimal() else None
 
 
 def global_environment(socket: str, env: Mapping[str, str]) -> dict[str, str]:
@@ -119,10 +180,22 @@ def spawn(
     if size > ARGUMENT_LIMIT:
         raise TooLong(f"the command line is too long for tmux ({size} bytes): put it into a script")
     said = run(argv, plain)
-    fields = said.stdout.split(None, len(_SPAWNED) - 1)
-    if said.returncode or len(fields) < len(_SPAWNED):
+    found = _described(session, said)
+    if found is None:
         reason = said.stderr.strip() or "tmux says nothing"
         raise (SessionExists if "duplicate session" in reason else TmuxError)(reason)
+    return found
+
+
+def describe(socket: str, session: str, session_id: str, env: Mapping[str, str]) -> dict[str, str] | None:
+    """Return what pane.json holds of a session that runs already: of its first pane. None if it is gone."""
+    return _described(session, run(tmux.list_panes(socket, " ".join(_SPAWNED), session_id), env))
+
+
+def _described(session: str, said: subprocess.CompletedProcess[str]) -> dict[str, str] | None:
+    fields = said.stdout.partition("\n")[0].split(None, len(_SPAWNED) - 1)
+    if said.returncode or len(fields) < len(_SPAWNED):
+        return None
     server_pid, session_id, pane, pane_pid, path = (text.strip() for text in fields)
     return {
         "socket": path,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import time
@@ -11,6 +12,7 @@ from typing import Any
 
 from gastown_tracing.journal import reader
 from gastown_tracing.journal.layout import Journal
+from gastown_tracing.sessions import processes
 
 Done = subprocess.CompletedProcess[str]
 
@@ -26,18 +28,36 @@ def until(condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
         time.sleep(0.02)
 
 
+def gone(pane: dict[str, str]) -> bool:
+    """Return whether the process of a pane.json has ended."""
+    return processes.state(int(pane["pane_pid"]), pane["pane_start"]) == "gone"
+
+
+def ignores_hangup(pid: str) -> bool:
+    """Return whether a process ignores SIGHUP, signal 1 of the mask in proc_pid_status(5)."""
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return bool(int(status["SigIgn"], 16) & 1)
+
+
+def fill(disk: Path) -> None:
+    """Fill a small file system to the last byte; removing `filler` makes room again."""
+    with open(disk / "filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
+
+
 class Sessions:
     """What a test does with sessions; `env` is the operator's environment."""
 
     def __init__(self, run: Callable[..., Done], env: dict[str, str], socket: str, journal: Journal) -> None:
-        self._run = run
+        self.command = run
         self.env = env
         self.socket = socket
         self.journal = journal
 
     def __call__(self, *args: str, **kwargs: Any) -> Done:
         """Run `gt-trace session …`."""
-        return self._run("session", *args, **kwargs)
+        return self.command("session", *args, **kwargs)
 
     def start(self, *args: str, command: tuple[str, ...] = ("sleep", "1000"), **kwargs: Any) -> str:
         """Start a session, a mayor's unless the arguments say otherwise; return its run id."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from session_kit import Sessions, until
+from session_kit import Sessions, gone, ignores_hangup, until
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.sessions import terminal
@@ -29,8 +29,11 @@ def kill_session(sessions: Sessions, run_id: str) -> None:
     sessions.tmux("kill-session", "-t", "=hq-mayor")
 
 
-def kill_server(sessions: Sessions, run_id: str) -> None:
-    os.kill(int(sessions.pane(run_id)["server_pid"]), signal.SIGKILL)
+def kill_server(sessions: Sessions, *run_ids: str) -> None:
+    """Kill the server; what ran in it is hung up on, and ends a moment later."""
+    panes = [sessions.pane(run_id) for run_id in run_ids]
+    os.kill(int(panes[0]["server_pid"]), signal.SIGKILL)
+    until(lambda: all(map(gone, panes)), "the agents to end")
 
 
 def end_by_itself(sessions: Sessions, run_id: str) -> None:
@@ -45,12 +48,12 @@ def test_ended_session_is_closed_at_its_last_sign_of_life(
     sessions: Sessions, end: Callable[[Sessions, str], None], evidence: str
 ) -> None:
     """However a session ended unseen, the next list closes it: lost, with the evidence, at its newest
-    record.
+    record, and says that it may have lived on.
     """
     run_id = sessions.start(command=("cat",))
+    assert [row["state"] for row in sessions.list()] == ["live"]
     traced = [sys.executable, "-m", "gastown_tracing.cli", "exec", "--name", "late", "--", "sleep", "0.05"]
     subprocess.run(traced, env={**sessions.env, "GT_RUN": run_id}, check=True)
-    assert [row["state"] for row in sessions.list()] == ["live"]
     end(sessions, run_id)
     until(lambda: not sessions.list(), "the list to notice")
     spans = sessions.spans(run_id)
@@ -58,14 +61,41 @@ def test_ended_session_is_closed_at_its_last_sign_of_life(
     assert (root.span_id, late.parent_id) == (root_span_id(run_id), root_span_id(run_id))
     assert root.end_ns == max(log.time_ns for log in sessions.data(run_id).logs) == late.end_ns
     assert root.attributes["reason"] == "lost"
+    assert root.attributes["gastown.end_time.known"] is False
     assert evidence in str(root.attributes["gastown.evidence"])
-    assert [row["state"] for row in sessions.list("--all")] == ["lost"]
+    (row,) = sessions.list("--all")
+    assert (row["state"], row["reason"]) == ("ended", "lost")
+
+
+def test_end_is_no_earlier_than_the_last_sighting(sessions: Sessions) -> None:
+    """Whoever finds a session alive notes that: without a later record it lived until then at least."""
+    run_id = sessions.start(command=("cat",))
+    pane = Path(sessions.journal.run_dir(run_id), "pane.json")
+    content, started = pane.read_bytes(), time.time_ns()
+    assert [row["state"] for row in sessions.list()] == ["live"]
+    seen = pane.stat().st_mtime_ns
+    assert seen > started
+    assert pane.read_bytes() == content
+    end_by_itself(sessions, run_id)
+    until(lambda: not sessions.list(), "the list to notice")
+    assert sessions.spans(run_id)["gt.session"].end_ns == pane.stat().st_mtime_ns >= seen
+
+
+def test_closing_is_told_in_words(sessions: Sessions) -> None:
+    """Who is closed, and how anyone knows that it has ended, is a line on stderr."""
+    run_id = sessions.start(command=("cat",))
+    kill_session(sessions, run_id)
+    until(lambda: gone(sessions.pane(run_id)), "the agent to end")
+    server = sessions.pane(run_id)["server_pid"]
+    said = sessions("list").stderr
+    assert said.startswith(f"closed hq-mayor, which ended unseen: tmux server {server} answers without it")
+    assert len(said.splitlines()) == 1
 
 
 def test_eight_lists_close_it_once(sessions: Sessions) -> None:
     """However many lists run at once, there is one root span, one session.stop, one log record of it."""
     run_ids = [sessions.start("--session", name) for name in ("a", "b", "c")]
-    kill_server(sessions, run_ids[0])
+    kill_server(sessions, *run_ids)
     command = [sys.executable, "-m", "gastown_tracing.cli", "session", "list", "--json"]
     running = [subprocess.Popen(command, env=sessions.env, stdout=subprocess.DEVNULL) for _ in range(8)]
     assert [process.wait(60) for process in running] == [0] * 8
@@ -108,7 +138,7 @@ def changed(sessions: Sessions, run_id: str, file: str, **fields: Any) -> None:
 def test_reused_process_id_is_not_the_server(sessions: Sessions) -> None:
     """A process that has the server's id but another start time is another process."""
     run_id = sessions.start()
-    changed(sessions, run_id, "pane.json", server_start="1")
+    changed(sessions, run_id, "pane.json", server_start="1", pane_start="1")
     assert sessions.list() == []
 
 
@@ -271,15 +301,72 @@ def test_only_the_owner_writes(other_users: Sessions) -> None:
 
 
 def test_table_for_people(sessions: Sessions) -> None:
-    """The table names session, role, rig, agent, bead and state, and is safe for a terminal."""
-    sessions.start("--role", "demo/crew/max", "--issue", "de-9")
+    """The table has the words and the order of `ls`, is safe for a terminal, and says why nobody knows."""
+    crew_id = sessions.start("--role", "demo/crew/max", "--issue", "de-9")
     run_id = sessions.start("--session", "odd")
     changed(sessions, run_id, "run.json", session="odd\x1b[31m", host="elsewhere")
-    head, crew, odd = sessions("list").stdout.splitlines()
-    assert head.split() == ["SESSION", "ROLE", "RIG", "AGENT", "BEAD", "AGE", "STATE", "RUN"]
-    assert crew.split()[:5] == ["gt-demo-crew-max", "crew", "demo", "max", "de-9"]
-    assert "\x1b" not in odd
-    assert odd.endswith("(it runs on another host, elsewhere)")
+    head, odd, crew, why = sessions("list").stdout.splitlines()
+    assert head.split() == ["STATE", "SESSION", "ROLE", "RIG", "AGENT", "BEAD", "AGE", "RUN"]
+    assert crew.split()[:6] == ["live", "gt-demo-crew-max", "crew", "demo", "max", "de-9"]
+    assert crew.split()[-1] == crew_id[:8]
+    assert odd.split()[0] == "unknown"
+    assert "\x1b" not in odd + why
+    assert why.endswith(": it runs on another host, elsewhere")
+
+
+def test_table_fits_the_terminal(sessions: Sessions) -> None:
+    """At 80 cells no line is longer: less important columns are left out, whole run ids are in --json."""
+    long = sessions.start(
+        "--session", "gt-" + "long" * 12, "--role", "demo/crew/maximilian", "--issue", "de-9"
+    )
+    changed(sessions, long, "run.json", host="else" * 30)
+    sessions.start()
+    for width in (80, 40):
+        lines = sessions("list", "--all", "--width", str(width)).stdout.splitlines()
+        assert max(map(len, lines[:3])) <= width
+        assert all(run["run_id"][:8] in line for run, line in zip(sessions.list(), lines[1:], strict=False))
+
+
+def test_agent_that_outlives_its_tmux_session_lives(sessions: Sessions) -> None:
+    """An agent that ignores the hang-up works on: its run is open until its process is gone."""
+    run_id = sessions.start(command=("sh", "-c", "trap '' HUP; exec sleep 1000"))
+    pane = sessions.pane(run_id)
+    until(lambda: ignores_hangup(pane["pane_pid"]), "the agent to ignore the hang-up")
+    kill_session(sessions, run_id)
+    (row,) = sessions.list()
+    assert (row["state"], pane["pane_pid"] in row["why"]) == ("live", True)
+    os.kill(int(pane["pane_pid"]), signal.SIGKILL)
+    until(lambda: not sessions.list(), "the list to notice")
+
+
+def test_journal_that_cannot_be_written_is_listed(other_users: Sessions, tmp_path: Path) -> None:
+    """In a read-only journal what lives and what died is told, with what is wrong, and nothing is closed."""
+    sessions = other_users
+    dead = sessions.start()
+    kill_server(sessions, dead)
+    until(lambda: not sessions.tmux("list-sessions", check=False), "the server to end")
+    place = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        place.chmod(0o755)
+        moved = place / "journal"
+        shutil.copytree(sessions.journal.root, moved)
+        for path in (moved, *moved.rglob("*")):
+            os.chown(path, 65534, 65534)
+            if path.is_dir():
+                path.chmod(0o500)
+
+        def look() -> object:
+            problems: list[OSError] = []
+            found = reap(Journal(str(moved)), sessions.env, problems=problems)
+            return (
+                [item.liveness.state for item in found],
+                [item.reaped for item in found],
+                problems[0].strerror,
+            )
+
+        assert as_nobody(look) == [["dead"], [False], "Permission denied"]
+    finally:
+        shutil.rmtree(place)
 
 
 def test_no_journal(sessions: Sessions) -> None:

@@ -285,7 +285,7 @@ def test_command_line_beyond_the_limit_is_refused(sessions: Sessions) -> None:
     done = sessions("start", "--role", "mayor", "--socket", sessions.socket, "--", "echo", "x" * 15_000)
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "too long" in done.stderr
-    assert [row["state"] for row in sessions.list("--all")] == ["not started"]
+    assert [row["reason"] for row in sessions.list("--all")] == ["not started"]
 
 
 def test_switched_off_means_no_trace_but_a_session(sessions: Sessions, tmp_path: Path) -> None:

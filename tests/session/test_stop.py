@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
-from session_kit import Sessions, until
+from session_kit import Sessions, gone, ignores_hangup, until
 
 from propagation.run import root_span_id, to_uuid
 
@@ -61,18 +64,71 @@ def test_stop_of_one_that_ended_by_itself(sessions: Sessions) -> None:
     """A session that is gone is closed as lost, not as stopped."""
     run_id = sessions.start()
     sessions.tmux("kill-session", "-t", "=hq-mayor")
+    until(lambda: gone(sessions.pane(run_id)), "the agent to end")
     assert sessions("stop", "hq-mayor").stdout == "hq-mayor had ended already\n"
     assert sessions.spans(run_id)["gt.session"].attributes["reason"] == "lost"
 
 
 def test_namesake_of_a_dead_session_lives_on(sessions: Sessions) -> None:
-    """A session of the same name that somebody else started since is not the one that is meant."""
-    sessions.start()
+    """A session of the same name that somebody else started since is not ours to end: it is told who can."""
+    run_id = sessions.start()
     sessions.tmux("new-session", "-d", "-s", "keeper", "sleep", "1000")
     sessions.tmux("kill-session", "-t", "=hq-mayor")
+    until(lambda: gone(sessions.pane(run_id)), "the agent to end")
     sessions.tmux("new-session", "-d", "-s", "hq-mayor", "sleep", "1000")
-    assert sessions("stop", "hq-mayor").stdout == "hq-mayor had ended already\n"
+    for _ in range(2):
+        done = sessions("stop", "hq-mayor")
+        assert (done.returncode, len(done.stderr.splitlines())) == (5, 1)
+        assert f"run {run_id[:8]} had ended already" in done.stderr
+        assert f"`tmux -S {sessions.socket} kill-session -t =hq-mayor`" in done.stderr
+    assert sessions.spans(run_id)["gt.session"].attributes["reason"] == "lost"
     assert sessions.tmux("list-sessions", "-F", "#{session_name}") == "hq-mayor\nkeeper\n"
+
+
+def test_session_without_a_run_is_not_ours(sessions: Sessions) -> None:
+    """One whose run was purged, and one that was started with telemetry off, are in tmux all the same."""
+    shutil.rmtree(sessions.journal.run_dir(sessions.start()))
+    off = {**sessions.env, "OTEL_SDK_DISABLED": "true"}
+    options = ("--socket", sessions.socket, "--session", "untraced", "--", "sleep", "1000")
+    assert sessions("start", "--role", "mayor", *options, env=off).returncode == 0
+    for name in ("hq-mayor", "untraced"):
+        done = sessions("stop", name)
+        assert (done.returncode, len(done.stderr.splitlines())) == (5, 1)
+        assert f"`tmux -S {sessions.socket} kill-session -t ={name}`" in done.stderr
+    assert sessions.tmux("list-sessions", "-F", "#{session_name}") == "hq-mayor\nuntraced\n"
+
+
+def test_agent_that_ignores_the_hangup_is_named(sessions: Sessions) -> None:
+    """A run is not closed while its agent works: its process is named, and what ends it."""
+    run_id = sessions.start(command=("sh", "-c", "trap '' HUP; exec sleep 1000"))
+    pane = sessions.pane(run_id)
+    pid = pane["pane_pid"]
+    until(lambda: ignores_hangup(pid), "the agent to ignore the hang-up")
+    for _ in range(2):
+        done = sessions("stop", "hq-mayor")
+        assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+        assert f"`kill -KILL {pid}`" in done.stderr
+        assert "gt.session" not in sessions.spans(run_id)
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: gone(pane), "the agent to end")
+    assert "closed hq-mayor" in sessions("list").stderr
+
+
+def test_foreground_that_ignores_the_end_is_named(sessions: Sessions, tmp_path: Path) -> None:
+    """So in the foreground, where SIGTERM is what ends a session; the run closes when the command ends."""
+    ready = tmp_path / "ready"
+    script = f"trap '' TERM; : > {ready}; exec sleep 1000"
+    here = ["session", "start", "--here", "--role", "mayor", "--", "sh", "-c", script]
+    with subprocess.Popen([sys.executable, "-m", "gastown_tracing.cli", *here], env=sessions.env) as process:
+        until(ready.exists, "the command")
+        (row,) = until(lambda: [row for row in sessions.list() if row["state"] == "live"], "its run")
+        done = sessions("stop", "hq-mayor")
+        pid = json.loads(Path(sessions.journal.run_dir(row["run_id"]), "pane.json").read_text())["pid"]
+        assert (done.returncode, f"`kill -KILL {pid}`" in done.stderr) == (1, True), done.stderr
+        assert "gt.session" not in sessions.spans(row["run_id"])
+        os.kill(int(pid), signal.SIGKILL)
+        assert process.wait(20) == -signal.SIGKILL
+    assert sessions.spans(row["run_id"])["gt.session"].attributes["reason"] == "exited"
 
 
 def test_unknown_name(sessions: Sessions) -> None:
