@@ -5,7 +5,7 @@ A shim imports this module before it starts its command, so only what every inte
 
 import posix
 import time
-from errno import EACCES
+from errno import EACCES, EAGAIN, EINVAL, ENOTEMPTY
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1\n"
 #: The journal's own directories; a writer makes one again that somebody has deleted.
 DIRECTORIES = ("runs", "closed", "loose", "panes", "relay", "index")
+#: What stands beside them, made after them.
+_FILES = ("config.json", "on", "VERSION")
+
+#: How often, and how many seconds apart, who makes a journal asks whether another one is done with it.
+_ATTEMPTS, _PAUSE = 10, 0.005
 
 
 class Journal:
@@ -72,22 +77,22 @@ def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
     """Make a journal in `root`, switched on, or return the one that is there just as it is.
 
     However many call this at once, one makes it and the others wait for that: the file `on` is made once in a
-    journal's life, so an operator who removes it is never overruled. Raises OSError, also where `root` is a
-    directory of another user.
+    journal's life, so an operator who removes it is never overruled. Nobody waits longer than a command can
+    be kept waiting, 50 ms. A directory that is there keeps its mode; what we make in it is ours alone.
+
+    Raises OSError, also where `root` is a directory of another user or holds something else.
     """
     journal = Journal(root)
     if journal.exists():
         return journal
-    import fcntl  # not built into every interpreter, and most shims find their journal made
-
     mkdirs(root)
     if not journal.owned():
         raise OSError(EACCES, "the journal's directory belongs to another user", root)
-    directory = posix.open(root, posix.O_RDONLY | posix.O_CLOEXEC)
+    directory = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
+        _lock(directory, root)
         if not journal.exists():
-            posix.chmod(root, 0o700)
+            _refuse_others(root)
             for name in DIRECTORIES:
                 mkdirs(f"{root}/{name}")
             journal.write_config(config or {})
@@ -96,6 +101,29 @@ def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
     finally:
         posix.close(directory)
     return journal
+
+
+def _lock(directory: int, root: str) -> None:
+    import fcntl  # not built into every interpreter, and most shims find their journal made
+
+    for _ in range(_ATTEMPTS):
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE)
+        else:
+            return
+    raise OSError(EAGAIN, "another process is still making the journal", root)
+
+
+def _refuse_others(root: str) -> None:
+    """Raise OSError where a directory holds more than a journal that somebody began to make."""
+    names = set(posix.listdir(root))
+    others = names.difference(DIRECTORIES)
+    if names.issuperset(DIRECTORIES):  # only then have we made files, under a temporary name at first
+        others = {name for name in others if not f"{name}.".startswith(tuple(f"{own}." for own in _FILES))}
+    if others:
+        raise OSError(ENOTEMPTY, "the directory holds other files and is no journal", root)
 
 
 def find_town_root(env: "Mapping[str, str]", cwd: str) -> str:
@@ -248,10 +276,23 @@ def mkdirs(path: str, levels: int = 64) -> None:
     posix.chmod(path, 0o700)
 
 
+def open_regular(path: str, flags: int, mode: int = 0o600) -> int:
+    """Return a descriptor of a regular file, without waiting. Raises OSError, also for anything else.
+
+    A named pipe in a file's place would hold whoever opens it for ever, a command that has not started too.
+    """
+    flags |= posix.O_NONBLOCK | posix.O_NOCTTY | posix.O_CLOEXEC
+    descriptor = posix.open(path, flags, mode)
+    if posix.fstat(descriptor).st_mode & 0o170000 != 0o100000:
+        posix.close(descriptor)
+        raise OSError(EINVAL, "not a regular file", path)
+    return descriptor
+
+
 def read_text(path: str) -> str | None:
-    """Return a file's text, what is not UTF-8 replaced; None where it cannot be read."""
+    """Return a file's text, what is not UTF-8 replaced; None where it is none or cannot be read."""
     try:
-        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        descriptor = open_regular(path, posix.O_RDONLY)
     except OSError:
         return None
     chunks = []

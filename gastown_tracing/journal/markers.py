@@ -8,7 +8,7 @@ import time
 from contextlib import suppress
 
 from gastown_tracing.journal import otlp, writer
-from gastown_tracing.journal.layout import list_directory
+from gastown_tracing.journal.layout import list_directory, open_regular
 from gastown_tracing.journal.parse import ReadSpan, Skip, parse_spans, read_file
 
 INTERRUPTED = "interrupted: its process died before it ended"
@@ -107,7 +107,7 @@ def _is_written(directory: str, span_id: str) -> bool:
     # In a string's text the quotes would be escaped: only a line where this is a key and its value is parsed.
     needle = f'"spanId":"{span_id}"'.encode()
     for name in ("traces.jsonl", "close.json"):
-        with suppress(FileNotFoundError), open(f"{directory}/{name}", "rb") as file:
+        with suppress(FileNotFoundError), open(f"{directory}/{name}", "rb", opener=open_regular) as file:
             data = file.read()
             found = data.find(needle)
             while found >= 0:
@@ -127,7 +127,7 @@ def _remove_abandoned(path: str) -> None:
 
 def _lock(path: str, kind: int) -> int:
     """Return a descriptor that holds the marker's lock. Raises BlockingIOError where another has it."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    descriptor = open_regular(path, os.O_RDONLY | os.O_NOFOLLOW)
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from gastown_tracing.journal.layout import open_regular
 from gastown_tracing.journal.otlp import Log, Span
 
 _decode = json.JSONDecoder().raw_decode
@@ -62,7 +63,7 @@ def parse_logs(text: str, file: str, skipped: list[Skip]) -> list[ReadLog]:
 def read_file(path: str, skipped: list[Skip]) -> str:
     """Return a file's text, "" where there is none; one that cannot be read is added to `skipped`."""
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(path, encoding="utf-8", errors="replace", newline="\n", opener=open_regular) as file:
             return file.read()
     except FileNotFoundError:
         return ""

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gastown_tracing.journal import markers
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.layout import Journal, open_regular
 from gastown_tracing.journal.otlp import Span
 from gastown_tracing.journal.parse import ReadLog, ReadSpan, Skip, parse_logs, parse_spans, read_file
 from propagation.run import parse_run_id
@@ -183,7 +183,7 @@ def _start_of_open(run: Run) -> int:
 def _first_start(path: str) -> int:
     # A run that nobody opened through us has no run.json: its first line is the best that is cheap.
     try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n") as file:
+        with open(path, encoding="utf-8", errors="replace", newline="\n", opener=open_regular) as file:
             spans = parse_spans(file.readline(), path, [])
     except OSError:
         return 0

@@ -6,15 +6,15 @@ What cannot be written raises OSError; callers that observe a command keep it to
 import posix
 from errno import EMSGSIZE, ENOSPC
 
-from gastown_tracing.journal.layout import mkdirs, write_all
+from gastown_tracing.journal.layout import mkdirs, open_regular, write_all
 from gastown_tracing.journal.otlp import LINE_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Self
 
-_APPEND = posix.O_WRONLY | posix.O_APPEND | posix.O_CLOEXEC | posix.O_NOFOLLOW
-_NEW = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC | posix.O_NOFOLLOW
+_APPEND = posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW
+_NEW = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW
 
 
 def append(directory: str, kind: str, line: bytes) -> None:
@@ -28,7 +28,7 @@ def append(directory: str, kind: str, line: bytes) -> None:
         raise OSError(EMSGSIZE, "a journal line is at most 1 MiB")
     path = f"{directory}/{kind}.jsonl"
     try:
-        descriptor = posix.open(path, _APPEND)
+        descriptor = open_regular(path, _APPEND)
     except FileNotFoundError:
         descriptor = _create(directory, path, _APPEND | posix.O_CREAT, levels=2)
     try:
@@ -41,10 +41,10 @@ def append(directory: str, kind: str, line: bytes) -> None:
 
 def _create(directory: str, path: str, flags: int, levels: int) -> int:
     try:
-        descriptor = posix.open(path, flags, 0o600)
+        descriptor = open_regular(path, flags)
     except FileNotFoundError:
         mkdirs(directory, levels)
-        descriptor = posix.open(path, flags, 0o600)
+        descriptor = open_regular(path, flags)
     posix.fchmod(descriptor, 0o600)  # whatever the umask took away
     return descriptor
 

@@ -82,8 +82,8 @@ def test_what_a_writer_makes_is_0700_and_0600(journal: Journal, umask: int) -> N
     assert {modes[name] for name in ("runs", TRACE, "open", "1970-01-01T00")} == {0o700}
 
 
-def test_an_existing_file_costs_three_system_calls(journal: Journal, tmp_path: Path) -> None:
-    """Open, write, close: nothing is looked at first."""
+def test_an_existing_file_costs_four_system_calls(journal: Journal, tmp_path: Path) -> None:
+    """Open, look what it is, write, close: nothing is searched for first."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed")
@@ -102,7 +102,10 @@ posix.write(2, b"to here")
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("strace may not trace here")
     calls = Path(log).read_text().partition("from here")[2].partition("to here")[0].split("\n")[1:-1]
-    assert [call.partition("(")[0] for call in calls] == ["openat", "write", "close"]
+    assert [call.partition("(")[0] for call in calls] in (
+        ["openat", "fstat", "write", "close"],
+        ["openat", "newfstatat", "write", "close"],
+    )
 
 
 def test_a_deleted_run_directory_is_made_again(journal: Journal) -> None:
@@ -138,6 +141,41 @@ def test_a_symbolic_link_in_place_of_a_file_is_not_followed(journal: Journal, tm
     with pytest.raises(OSError, match="symbolic links"):
         writer.append(journal.run_dir(TRACE), "traces", span_line(number_id(1)))
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_pipe_in_place_of_a_file_holds_nobody(journal: Journal) -> None:
+    """Neither who writes, nor who reads, nor who sweeps; a reader says what it is."""
+    directory = journal.run_dir(TRACE)
+    names = ("run.json", "pane.json", "close.json", "work.jsonl", "traces.jsonl", "logs.jsonl")
+    os.makedirs(directory + "/open")
+    pipes = [*(f"{directory}/{name}" for name in names), f"{directory}/open/{number_id(1)}"]
+    pipes += [f"{directory}/open/.{number_id(2)}", journal.panes_dir + "/1.2", journal.panes_dir + "/s-x"]
+
+    def use(_: int) -> list[str]:
+        registry = layout.PaneRegistry(journal)
+        assert registry.run_for_pane("", "1", "%2") is registry.run_for_session("x", "") is None
+        assert layout.read_text(directory + "/work.jsonl") is None
+        said = []
+        for attempt in (
+            lambda: writer.append(directory, "traces", span_line(number_id(1))),
+            lambda: writer.append(directory, "logs", span_line(number_id(1))),
+            lambda: writer.Marker.open(directory, number_id(2), span_line(number_id(2))),
+        ):
+            try:
+                attempt()
+            except OSError as error:
+                said.append(type(error).__name__)
+        assert markers.sweep(directory) == 0
+        assert [run.trace_id for run in reader.list_runs(journal)] == [TRACE]
+        return said + sorted({skip.reason for skip in reader.read_run(journal, TRACE).skipped})
+
+    for path in pipes:
+        os.mkfifo(path)
+    assert at_once(1, use)[0] == ["OSError"] * 3 + ["not a regular file"]
+    held = [os.open(path, os.O_RDWR) for path in pipes]  # now somebody has them open for both
+    assert at_once(1, use)[0] == ["OSError"] * 3 + ["not a regular file"]
+    for descriptor in held:
+        os.close(descriptor)
 
 
 def test_a_name_taken_by_something_else_is_an_os_error(journal: Journal) -> None:
