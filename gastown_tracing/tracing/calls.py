@@ -6,6 +6,7 @@ record and measurements belong as well, once they are recorded.
 
 from __future__ import annotations
 
+import functools
 import os
 
 from gastown_tracing.masking import mask_arguments, subcommand
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
 BODY_LIMIT = 256
 #: Bytes of bd's output that are recorded, with GT_LOG_BD_OUTPUT; GT_LOG_BD_CONTENT_LIMIT replaces both.
 OUTPUT_LIMITS = {"stdout": 2048, "stderr": 1024}
-
+#: Characters of a bd command whose masked form is remembered for the next time.
+REMEMBERED_LENGTH = 256
+_TEXT = {str}
 
 #: Attributes whose keyword is not their name.
 NAMES = {
@@ -166,15 +169,12 @@ class BdCall(Call):
 
     def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:
         """Return the command line, its arguments masked unless GT_LOG_BD_OUTPUT is on."""
-        fields = self._fields
-        arguments = [os.fsdecode(word) for word in fields["args"]]
-        return {
-            "subcommand": clean(subcommand("bd", arguments)[1]),
-            "args": clean(" ".join(arguments)) if active.shows_bd_output else mask_arguments("bd", arguments),
-            "process.executable.name": clean(str(fields["executable"])).rpartition("/")[2],
-            "status": "ok",
-            "error": "",
-        }
+        command = (self._fields["executable"], *self._fields["args"])
+        if {*map(type, command)} != _TEXT:
+            command = tuple([str.__str__(os.fsdecode(word)) for word in command])
+        if active.shows_bd_output:
+            return {**_asked(command), "args": clean(" ".join(command[1:]))}
+        return _remembered(command) if sum(map(len, command)) <= REMEMBERED_LENGTH else _asked(command)
 
     def last_attributes(self, active: Runtime, error: str) -> tuple[dict[str, AttributeValue], str]:
         """Return how long bd took and how it ended; its exit code says it better than an exception."""
@@ -217,6 +217,22 @@ class PrimeCall(Call):
             work = WorkContext(*[clean(str(told.get(name) or "")) for name in names])
             active.set_work(work)
         return found, failure
+
+
+def _asked(command: tuple[str, ...]) -> dict[str, AttributeValue]:
+    """Return what `bd.call` begins with: the program, and its arguments masked."""
+    arguments = command[1:]
+    return {
+        "subcommand": clean(subcommand("bd", arguments)[1]),
+        "args": mask_arguments("bd", arguments),
+        "process.executable.name": clean(command[0]).rpartition("/")[2],
+        "status": "ok",
+        "error": "",
+    }
+
+
+# Agents ask bd the same things again and again, and masking takes longer than all else that is ours.
+_remembered = functools.lru_cache(256)(_asked)
 
 
 def cut(value: object, limit: int) -> str:

@@ -227,6 +227,38 @@ def test_bd_arguments_are_masked(
     }
 
 
+def test_what_bd_is_asked_again_and_again_is_masked_each_time() -> None:
+    """Masks are remembered: for this very command, not for a change of a list, of the gate, or of a type."""
+
+    class Loud(str):
+        """Equal to a text that was seen, and another one."""
+
+        __slots__ = ()
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def __hash__(self) -> int:
+            return hash("show")
+
+    words: list[Any] = ["show", SECRET]
+    shown = []
+    for env in ({}, {"GT_LOG_BD_OUTPUT": "true"}, {}):
+        with capture(env) as spans:
+            for _ in range(2):
+                with bd_call(words):
+                    pass
+            other = bd_call(words, executable="/opt/other")
+            with bd_call([*words, "x" * 5000]), bd_call([Loud("list"), SECRET]), other:
+                pass
+        shown.append([span["attributes"]["args"] for span in spans])
+        assert spans.as_dicts()[2]["attributes"]["process.executable.name"] == "other"
+    masked = f"‹{len(SECRET)} bytes›"
+    hidden = [*[f"show {masked}"] * 3, f"list {masked}", f"show {masked} ‹5000 bytes›"]
+    open_ = [*[f"show {SECRET}"] * 3, f"list {SECRET}", f"show {SECRET} {'x' * 5000}"]
+    assert shown == [hidden, open_, hidden]
+
+
 def test_bd_content_with_the_operators_leave() -> None:
     """GT_LOG_BD_OUTPUT shows arguments and output, each to its limit."""
     with capture({"GT_LOG_BD_OUTPUT": "true"}) as spans, bd_call(["create", SECRET]) as call:
