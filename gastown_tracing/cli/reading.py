@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import select
 import shutil
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -110,16 +112,18 @@ def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
         raise WrongUse(str(error)) from error
 
 
-def looker() -> Look:
-    """Return a function that says whether an open run lives; each tmux server is asked once."""
-    inspectors: list[Inspector] = []
+def looker(lasting: float = math.inf) -> Look:
+    """Return a function that says whether an open run lives; a tmux server is asked once in `lasting` seconds."""
+    inspector: Inspector | None = None
+    until = 0.0
 
     def look(run: Run) -> str:
+        nonlocal inspector, until
         from gastown_tracing.sessions.liveness import Inspector
 
-        if not inspectors:
-            inspectors.append(Inspector(os.environ))
-        return inspectors[0].look(run.info, run.pane).state if run.info else "unknown"
+        if inspector is None or time.monotonic() >= until:
+            inspector, until = Inspector(os.environ), time.monotonic() + lasting
+        return inspector.look(run.info, run.pane).state if run.info else "unknown"
 
     return look
 

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.view.load import Look
     from gastown_tracing.view.model import Trace
+    from gastown_tracing.view.neighbours import Neighbours
     from gastown_tracing.view.theme import Style
+
+#: Seconds after which --follow asks a session's tmux server again.
+ASKED_AGAIN = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +111,13 @@ def _find(journal: Journal, what: str) -> str:
         raise reading.Failure(str(error)) from error
 
 
-def _load(journal: Journal, trace_id: str, wish: _Wish, look: Look) -> Trace:
+def _load(
+    journal: Journal, trace_id: str, wish: _Wish, look: Look, around: Neighbours | None = None
+) -> Trace:
     """Return the trace as the options choose it."""
     from gastown_tracing.view import load, model, shape
 
-    trace = model.build(load.load(journal, trace_id, look), time.time_ns())
+    trace = model.build(load.load(journal, trace_id, look, around), time.time_ns())
     return shape.apply(trace, every=wish.every, failed=wish.errors, slow=wish.slowest, levels=wish.depth)
 
 
@@ -126,7 +132,7 @@ def _print_json(journal: Journal, trace_id: str, logs: bool) -> None:
     """Print what has ended as OTLP JSON; what is in progress is not sent before it has its last content."""
     from gastown_tracing.view import export, load
 
-    source = load.load(journal, trace_id)
+    source = load.read(journal, trace_id)
     reading.say(export.traces(source.spans).decode())
     if logs:
         reading.say(export.logs(source.logs).decode())
@@ -147,10 +153,13 @@ def _write_page(journal: Journal, trace_id: str, wish: _Wish, path: str) -> None
 
 def _follow(journal: Journal, trace_id: str, wish: _Wish, style: Callable[[], Style]) -> None:
     """Draw the waterfall until its session ends."""
-    from gastown_tracing.view import follow, load
+    from gastown_tracing.view import follow, load, neighbours
+
+    around = neighbours.Neighbours(journal, trace_id)
+    look = reading.looker(ASKED_AGAIN)
 
     def picture() -> tuple[str, bool]:
-        trace = _load(journal, trace_id, wish, reading.looker())
+        trace = _load(journal, trace_id, wish, look, around)
         return _picture(trace, wish, style()), trace.state in ("live", "unknown")
 
     canvas = (follow.Terminal if sys.stdout.isatty() else follow.Printer)(reading.say)

@@ -99,6 +99,7 @@ def _notes(screen: Screen) -> Iterator[str]:
         yield f"{glyphs.orphan} {text.counted(circles, 'span')} shown under the root: a circle of parents."
     if not trace.roots and trace.spans:
         yield "No span of this trace is in this choice."
+    yield from trace.notes
     for skip in trace.skipped[:_NAMED]:
         yield f"Skipped {skip}"
     if len(trace.skipped) > _NAMED:

@@ -114,6 +114,7 @@ class _Page:
             yield "This page shows what was there when it was written; the session went on."
         if trace.chosen:
             yield "Only a choice of its spans is on this page."
+        yield from trace.notes
         if trace.skipped:
             yield f"{text.counted(len(trace.skipped), 'line')} skipped: {'; '.join(trace.skipped[:3])}"
 

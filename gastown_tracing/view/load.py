@@ -8,8 +8,8 @@ from collections.abc import Callable
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.parse import ReadSpan, Skip
 from gastown_tracing.journal.reader import LookupFailed, Run, RunData, read_loose, read_run, resolve
-from gastown_tracing.view import neighbours
 from gastown_tracing.view.model import Source
+from gastown_tracing.view.neighbours import Neighbours
 from propagation.run import root_span_id
 
 #: Says whether an open run lives: `live`, `dead` or `unknown`.
@@ -46,7 +46,19 @@ def _loose_spans(data: RunData) -> list[ReadSpan]:
     return data.spans + data.in_progress
 
 
-def load(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
+def load(
+    journal: Journal, trace_id: str, look: Look = presumed_live, around: Neighbours | None = None
+) -> Source:
+    """Return everything the journal has of one trace, and what others of it have to do with that one.
+
+    Whoever loads a trace again and again hands over the same `around` each time: it remembers.
+    """
+    source = read(journal, trace_id, look)
+    (around or Neighbours(journal, trace_id)).add(source)
+    return source
+
+
+def read(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
     """Return everything the journal has of one trace, a run's or one outside any session."""
     if journal.find_run(trace_id):
         data = read_run(journal, trace_id)
@@ -61,7 +73,6 @@ def load(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
         source.logs = [log for log in data.logs if log.trace_id == trace_id]
         source.state = "live" if source.in_progress else "ended"
     source.skipped = [skipped(journal, skip) for skip in data.skipped]
-    neighbours.add(journal, source)
     return source
 
 

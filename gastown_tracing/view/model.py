@@ -46,7 +46,8 @@ class Source:
 
     `info` is run.json ({} outside a run); `root_id` the run's root span id ("" outside a run); `state` one of
     `live`, `ended`, `unknown`, `dead`; `names` says what is known about spans that links point to, `effects`
-    lists, by the span here, the spans elsewhere that name it as their cause. Times are nanoseconds since the
+    lists, by the span here, the spans elsewhere that name it as their cause, and `notes` says in words where
+    neither was looked for. Times are nanoseconds since the
     epoch.
     """
 
@@ -62,6 +63,7 @@ class Source:
     skipped: list[str] = field(default_factory=list)
     names: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     effects: Mapping[str, list[Link]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -126,6 +128,7 @@ class Trace:
     gaps: list[tuple[int, int]]
     folded: int = 0
     chosen: bool = False
+    notes: list[str] = field(default_factory=list)
 
     def walk(self) -> Iterator[tuple[Node, int]]:
         """Yield every node with its depth, parents before children, in the order of the screen."""
@@ -163,6 +166,7 @@ def build(source: Source, now_ns: int) -> Trace:
         live,
         source.skipped,
         _gaps(nodes, start, end),
+        notes=source.notes,
     )
 
 

@@ -1,100 +1,212 @@
 """What other traces of the journal have to do with one: the far ends of its links, and what links to it.
 
-A link points from effect to cause. Causes are named from the trace that the link gives; effects are found by
-looking for this trace's id in what other runs, and commands outside any, wrote after it began.
+A link points from effect to cause. Causes are looked for by the span's id where the link says that they are;
+effects by this trace's id, in what other runs and commands outside any wrote after it began. Files are
+searched as bytes, and only the lines that hold an id are parsed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from datetime import UTC
+from dataclasses import dataclass, field
 
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.layout import Journal, list_directory, load_json, read_text
 from gastown_tracing.journal.parse import ReadSpan, parse_spans
-from gastown_tracing.journal.reader import Run, list_runs
-from gastown_tracing.view import text, titles
+from gastown_tracing.view import titles
 from gastown_tracing.view.model import Link, Source
 
-#: Bytes of other runs that are searched for effects, the newest first.
-SEARCHED = 64 << 20
+#: Bytes that are searched in one look for causes, and again for effects.
+SEARCHED = 256 << 20
+
+#: Bytes that are read at a time: more than a record may have.
+BLOCK = 4 << 20
 
 #: How far before its effect a cause outside any session is looked for.
 _EARLIER_NS = 3_600 * 10**9
 
+#: How many runs that were not searched are named; the rest are counted.
+_NAMED = 3
 
-def add(journal: Journal, source: Source) -> None:
-    """Fill in `source.names` and `source.effects`. What cannot be read stays unknown."""
-    began = source.start_ns or min((span.start_ns for span in source.spans), default=0)
-    runs = {run.trace_id: run for run in list_runs(journal) if run.trace_id != source.trace_id}
-    wanted = {(link[0], link[1]) for span in (*source.spans, *source.in_progress) for link in span.links}
-    names: dict[tuple[str, str], tuple[str, str]] = {}
-    for trace_id in {trace_id for trace_id, _ in wanted}:
-        found = runs.get(trace_id)
-        directories = found.directories if found else list(_hours(journal, began - _EARLIER_NS))
-        for span in _mentioning(directories, trace_id):
-            if (trace_id, span.span_id) in wanted and span.trace_id == trace_id:
-                names[trace_id, span.span_id] = (_name(span), run_name(found))
-        if found:
-            names.update({key: ("", run_name(found)) for key in wanted - names.keys() if key[0] == trace_id})
-    source.names = names
-    source.effects = _effects(journal, source.trace_id, began, runs)
+#: (trace id, span id)
+_Key = tuple[str, str]
 
 
-def run_name(run: Run | None) -> str:
-    """Return what a run is called: its session, else its agent or role."""
-    if run is None:
-        return ""
-    return next(
-        (said for key in ("session", "agent_name", "role") if (said := titles.text(run.info.get(key)))), ""
-    )
+@dataclass(frozen=True, slots=True)
+class _File:
+    """Spans of one directory: of a run, or of commands outside any (then `trace_id` is empty)."""
+
+    directory: str
+    trace_id: str
+    size: int
+    changed_ns: int
+
+    @property
+    def path(self) -> str:
+        return f"{self.directory}/traces.jsonl"
 
 
-def _name(span: ReadSpan) -> str:
-    return titles.title(span.name, span.attributes)[0]
+class Neighbours:
+    """The other traces of a journal as one trace sees them.
 
+    Whoever follows a trace keeps one: every look reads only what has grown, from where the last one stopped.
+    """
 
-def _effects(journal: Journal, trace_id: str, began: int, runs: dict[str, Run]) -> dict[str, list[Link]]:
-    """Return, by the span of this trace, the spans elsewhere that name it as their cause."""
-    effects: dict[str, list[Link]] = {}
-    later = sorted(
-        (run for run in runs.values() if run.last_activity_ns >= began), key=lambda run: -run.start_ns
-    )
-    directories = [directory for run in later for directory in run.directories]
-    directories += _hours(journal, began)
-    for span in _mentioning(directories, trace_id):
-        for link in span.links:
-            if link[0] == trace_id and span.trace_id != trace_id:
-                effect = Link(
-                    span.trace_id, span.span_id, True, _name(span), run_name(runs.get(span.trace_id))
+    def __init__(self, journal: Journal, trace_id: str) -> None:
+        self._journal = journal
+        self._trace_id = trace_id
+        self._effects = _Search(trace_id)
+        self._causes: dict[_Key, _Search] = {}
+        self._names: dict[_Key, tuple[str, str]] = {}
+        self._homes: dict[str, list[_File]] = {}
+        self._runs: dict[str, str] = {}
+
+    def add(self, source: Source) -> None:
+        """Fill in `source.names`, `effects` and `notes`. What cannot be read stays unknown."""
+        began = source.start_ns or min((span.start_ns for span in source.spans), default=0)
+        files = [file for file in _files(self._journal) if file.trace_id != self._trace_id]
+        self._homes = {}
+        for file in files:
+            if file.trace_id or file.changed_ns >= began - _EARLIER_NS:
+                self._homes.setdefault(file.trace_id, []).append(file)
+        wanted = {(link[0], link[1]) for span in (*source.spans, *source.in_progress) for link in span.links}
+        left = self._look_for_causes(key for key in sorted(wanted) if all(key))
+        left |= self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
+        source.names = self._names
+        source.effects = self._found_effects()
+        source.notes = list(_notes(left))
+
+    def _look_for_causes(self, wanted: Iterable[_Key]) -> dict[_File, int]:
+        """Look for the causes that have no title yet; return how much of which files was left out."""
+        unsearched: dict[_File, int] = {}
+        budget = SEARCHED
+        for key in wanted:
+            if self._names.get(key, ("", ""))[0]:
+                continue
+            search = self._causes.setdefault(key, _Search(key[1]))
+            home = self._homes.get(key[0])
+            budget, left = search.look(home or self._homes.get("", []), budget)
+            found = [span for span in search.spans() if (span.trace_id, span.span_id) == key]
+            if found:
+                self._names[key] = (
+                    titles.title(found[0].name, found[0].attributes)[0],
+                    self._run_name(key[0]),
                 )
-                effects.setdefault(link[1], []).append(effect)
-    return effects
+                continue
+            unsearched |= left
+            if home:
+                self._names[key] = ("", self._run_name(key[0]))
+        return unsearched
+
+    def _found_effects(self) -> dict[str, list[Link]]:
+        """Return, by the span of this trace, the spans elsewhere that name it as their cause."""
+        effects: dict[str, dict[_Key, Link]] = {}
+        for span in sorted(self._effects.spans(), key=lambda span: (span.start_ns, span.span_id)):
+            for link in span.links:
+                if link[0] == self._trace_id != span.trace_id:
+                    title = titles.title(span.name, span.attributes)[0]
+                    effect = Link(span.trace_id, span.span_id, True, title, self._run_name(span.trace_id))
+                    effects.setdefault(link[1], {})[span.trace_id, span.span_id] = effect
+        return {span_id: list(found.values()) for span_id, found in effects.items()}
+
+    def _run_name(self, trace_id: str) -> str:
+        """Return what a run is called: its session, else its agent or role; empty where nothing tells."""
+        if trace_id and trace_id not in self._runs:
+            places = [file.directory for file in self._homes.get(trace_id, ())]
+            infos = [load_json(read_text(f"{place}/run.json") or "") for place in places]
+            info = next((info for info in infos if isinstance(info, dict)), {})
+            names = (titles.text(info.get(key)) for key in ("session", "agent_name", "role"))
+            self._runs[trace_id] = next(filter(None, names), "")
+        return self._runs.get(trace_id, "")
 
 
-def _hours(journal: Journal, since_ns: int) -> Iterator[str]:
-    """Yield the directories of commands outside any session since then, the newest first."""
-    first = text.moment(since_ns, UTC).strftime("%Y-%m-%dT%H")
-    try:
-        hours = sorted(os.listdir(f"{journal.root}/loose"), reverse=True)
-    except OSError:
-        return
-    yield from (f"{journal.root}/loose/{hour}" for hour in hours if hour >= first)
+@dataclass(slots=True)
+class _Progress:
+    """How far one file has been searched, the size it then had (-1: not to its end), and what was found."""
+
+    offset: int = 0
+    size: int = -1
+    spans: list[ReadSpan] = field(default_factory=list)
 
 
-def _mentioning(directories: Iterable[str], needle: str) -> Iterator[ReadSpan]:
-    """Yield the spans on those lines that hold `needle`; most files are only searched, not parsed."""
-    mark = needle.encode()
-    left = SEARCHED
-    for directory in directories:
-        path = f"{directory}/traces.jsonl"
+class _Search:
+    """Looks for an id in files that grow; what has been searched is not read again."""
+
+    def __init__(self, needle: str) -> None:
+        self._mark = needle.encode("utf-8", "replace")
+        self._known: dict[str, _Progress] = {}
+
+    def spans(self) -> Iterator[ReadSpan]:
+        """Yield the spans on all lines that hold the id."""
+        for known in self._known.values():
+            yield from known.spans
+
+    def look(self, files: Iterable[_File], budget: int) -> tuple[int, dict[_File, int]]:
+        """Search files, the least to read first, so that a big one hides no other, for `budget` bytes.
+
+        Returns what is left of the budget, and how many bytes of which files are.
+        """
+        self._known = {file.path: self._known.get(file.path, _Progress()) for file in files}
+        unsearched = {}
+        for file in sorted(files, key=lambda file: file.size - self._known[file.path].offset):
+            known = self._known[file.path]
+            if file.size < known.offset:
+                known = self._known[file.path] = _Progress()
+            if file.size != known.size:
+                budget -= self._read_on(file, known, budget)
+            if file.size != known.size:
+                unsearched[file] = file.size - known.offset
+        return budget, unsearched
+
+    def _read_on(self, file: _File, known: _Progress, budget: int) -> int:
+        """Search what was added to a file, about `budget` bytes at most; return how many were read."""
+        first = known.offset
         try:
-            if (left := left - os.stat(path).st_size) < 0:
-                return
-            with open(path, "rb") as file:
-                data = file.read()
+            with open(file.path, "rb", buffering=0) as opened:
+                while known.offset < file.size and known.offset - first < budget:
+                    opened.seek(known.offset)
+                    block = opened.read(BLOCK)
+                    whole = block.rfind(b"\n") + 1 or (len(block) if len(block) == BLOCK else 0)
+                    if not whole:
+                        known.size = file.size  # all that is left is a line without an end
+                        break
+                    self._take(block[:whole], file.path, known)
+                    known.offset += whole
         except OSError:
-            continue
-        if mark in data:
-            lines = b"\n".join(line for line in data.split(b"\n") if mark in line) + b"\n"
-            yield from parse_spans(lines.decode("utf-8", "replace"), path, [])
+            known.size = file.size
+        if known.offset >= file.size:
+            known.size = file.size
+        return known.offset - first
+
+    def _take(self, block: bytes, path: str, known: _Progress) -> None:
+        if self._mark in block:
+            lines = b"\n".join(line for line in block.split(b"\n") if self._mark in line) + b"\n"
+            known.spans += parse_spans(lines.decode("utf-8", "replace"), path, [])
+
+
+def _files(journal: Journal) -> Iterator[_File]:
+    """Yield the files of spans in a journal; costs a stat a run."""
+    closed = f"{journal.root}/closed"
+    folders = [f"{journal.root}/runs", *(f"{closed}/{date}" for date in list_directory(closed))]
+    for folder in (*folders, f"{journal.root}/loose"):
+        for name in list_directory(folder):
+            trace_id = "" if folder.endswith("/loose") else name
+            try:
+                status = os.stat(f"{folder}/{name}/traces.jsonl")
+            except OSError:
+                yield _File(f"{folder}/{name}", trace_id, 0, 0)
+            else:
+                yield _File(f"{folder}/{name}", trace_id, status.st_size, status.st_mtime_ns)
+
+
+def _notes(unsearched: dict[_File, int]) -> Iterator[str]:
+    """Yield what was left out, for the reader."""
+    if not unsearched:
+        return
+    names = [
+        f"run {file.trace_id[:8]}" if file.trace_id else f"hour {os.path.basename(file.directory)}"
+        for file in unsearched
+    ]
+    more = [f"{len(names) - _NAMED} more"] if len(names) > _NAMED else []
+    size = sum(unsearched.values()) / 1e6
+    yield f"Causes and effects were not looked for in {size:.1f} MB of {', '.join(names[:_NAMED] + more)}."
