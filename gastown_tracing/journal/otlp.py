@@ -284,14 +284,16 @@ def _attributes(attributes: "Mapping[str, object]", limit: int) -> str:
         return ""
     return ",".join(
         [
-            f'{{"key":{_string(str(name), limit)},"value":{_value(value, limit)}}}'
+            f'{{"key":{_string(name, limit)},"value":{_value(value, limit)}}}'
             for name, value in attributes.items()
             if value is not None
         ]
     )
 
 
-def _string(text: str, limit: int) -> str:
+def _string(text: object, limit: int) -> str:
+    if type(text) is not str:
+        text = str.__str__(text) if isinstance(text, str) else str(text)
     if limit:
         text = cut_text(text, max(limit, _SHORTEST_CUT))
     return quote_json(text)
@@ -335,4 +337,4 @@ def _compound(value: object, limit: int) -> str:
         from binascii import b2a_base64  # hardly any attribute is bytes
 
         return f'{{"bytesValue":"{b2a_base64(value, newline=False).decode()}"}}'
-    return f'{{"stringValue":{_string(str(value), limit)}}}'
+    return f'{{"stringValue":{_string(value, limit)}}}'

@@ -184,6 +184,35 @@ def test_every_log_record_can_be_told_from_every_other() -> None:
     )
 
 
+class Word(str):
+    """A text with ideas of its own."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "else"
+
+    def __format__(self, spec: str) -> str:
+        return '"}'
+
+    def __len__(self) -> int:
+        return 0
+
+    def encode(self, *_: str) -> bytes:
+        return b"encoded"
+
+
+def test_a_texts_class_has_no_say_in_what_is_written() -> None:
+    """Neither as a name, a key or a value, nor where it is cut."""
+    span = otlp.Span(TRACE, "b7ad6b7169203331", name=Word("a"), start_ns=1, attributes={Word("k"): Word("v")})
+    span.attributes["long"] = Word("x" * otlp.LINE_LIMIT)
+    (found,) = parse_traces(otlp.spans_line(RESOURCE, [span])).resource_spans[0].scope_spans[0].spans
+    attributes = plain(list(found.attributes))
+    assert (found.name, attributes["k"]) == ("a", "v")
+    assert attributes["long"].startswith("xxx")
+    assert attributes["long"].endswith(CUT_ENDS)
+
+
 def test_a_span_so_far_has_no_end() -> None:
     assert b"endTimeUnixNano" not in otlp.spans_line(RESOURCE, [otlp.Span(TRACE, "b" * 16, start_ns=1)])
 
