@@ -54,7 +54,7 @@ def command(
     shown = runs if every else runs[:SHOWN]
     look = reading.looker()
     rows = [listing.row(run, look) for run in shown]
-    commands = listing.loose(place, chosen.since_ns) if loose and not (agent or rig or bead) else []
+    commands = listing.loose(chosen.loose(place)) if loose else []
     if not every:
         commands = commands[:SHOWN]
     if as_json:

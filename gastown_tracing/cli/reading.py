@@ -113,7 +113,7 @@ def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
 
 
 def looker(lasting: float = math.inf) -> Look:
-    """Return a function that says whether an open run lives; a tmux server is asked once in `lasting` seconds."""
+    """Return a function that says whether an open run lives; it asks a tmux server once in `lasting` s."""
     inspector: Inspector | None = None
     until = 0.0
 

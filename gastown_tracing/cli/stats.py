@@ -62,7 +62,7 @@ def command(
 
 def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool) -> Iterator[ReadSpan]:
     """Yield the ended spans that are meant."""
-    from gastown_tracing.journal.reader import LookupFailed, read_loose, read_run, resolve
+    from gastown_tracing.journal.reader import LookupFailed, read_run, resolve
 
     try:
         named = dict.fromkeys(resolve(journal, text) for text in what)
@@ -72,5 +72,4 @@ def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool)
     for trace_id in [one for one in runs if one in named] if what else runs:
         yield from read_run(journal, trace_id).spans
     if loose:
-        since = chosen.since_ns or 0
-        yield from (span for span in read_loose(journal, chosen.since_ns).spans if span.end_ns >= since)
+        yield from chosen.loose(journal).spans

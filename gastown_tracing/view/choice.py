@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from gastown_tracing.journal.layout import Journal, read_text
-from gastown_tracing.journal.reader import Run, list_runs
+from gastown_tracing.journal.reader import Run, RunData, list_runs, read_loose
 from gastown_tracing.view import titles
 from propagation.work import parse_line
 
@@ -48,6 +48,19 @@ class Choice:
         """Return the runs of the journal that are meant, newest first."""
         found = list_runs(journal, self.since_ns)
         return [run for run in reversed(found) if self._means(run)]
+
+    def loose(self, journal: Journal) -> RunData:
+        """Return what was recorded outside any session as far as it is meant, each trace whole.
+
+        It has no agent, rig or bead: nothing is meant where one of them is asked for.
+        """
+        if self.agent or self.rig or self.bead:
+            return RunData(Run("", []))
+        data = read_loose(journal, self.since_ns)
+        active = {span.trace_id for span in data.spans if span.end_ns >= (self.since_ns or 0)}
+        active |= {span.trace_id for span in data.in_progress}
+        data.spans = [span for span in data.spans if span.trace_id in active]
+        return data
 
     def _means(self, run: Run) -> bool:
         info = run.info

@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from gastown_tracing.journal.layout import Journal
-from gastown_tracing.journal.reader import Run, read_loose
+from gastown_tracing.journal.reader import Run, RunData
 from gastown_tracing.view import text, titles
 from gastown_tracing.view.choice import beads
 from gastown_tracing.view.table import Cell, Column, table
@@ -91,9 +90,8 @@ def _counted(run: Run) -> tuple[int, int]:
     return spans, errors
 
 
-def loose(journal: Journal, since_ns: int | None) -> list[Row]:
+def loose(data: RunData) -> list[Row]:
     """Return the traces outside any session, newest first: each by its first command."""
-    data = read_loose(journal, since_ns)
     traces: dict[str, list[tuple[bool, int, int, str, bool]]] = {}
     now = time.time_ns()
     for spans, live in ((data.spans, False), (data.in_progress, True)):
@@ -103,7 +101,6 @@ def loose(journal: Journal, since_ns: int | None) -> list[Row]:
             entry = (bool(span.parent_id), span.start_ns, end, title, span.status_code == 2)
             traces.setdefault(span.trace_id, []).append(entry)
     rows = [_loose_row(trace_id, entries, now) for trace_id, entries in traces.items()]
-    rows = [found for found in rows if since_ns is None or found.start_ns + found.duration_ns >= since_ns]
     return sorted(rows, key=lambda found: (-found.start_ns, found.run_id))
 
 

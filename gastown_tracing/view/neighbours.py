@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from gastown_tracing.journal.layout import Journal, list_directory, load_json, read_text
+from gastown_tracing.journal.layout import Journal, list_directory, load_json, open_regular, read_text
 from gastown_tracing.journal.parse import ReadSpan, parse_spans
 from gastown_tracing.view import titles
 from gastown_tracing.view.model import Link, Source
@@ -162,7 +162,7 @@ class _Search:
         """Search what was added to a file, about `budget` bytes at most; return how many were read."""
         first = known.offset
         try:
-            with open(file.path, "rb", buffering=0) as opened:
+            with open(file.path, "rb", buffering=0, opener=open_regular) as opened:
                 while known.offset < file.size and known.offset - first < budget:
                     opened.seek(known.offset)
                     block = opened.read(BLOCK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -129,6 +130,14 @@ def test_a_cause_is_named_wherever_its_run_lies(tmp_path: Path) -> None:
     for _ in range(2):
         names = load(book.journal, RUN, around=around).names
         assert names == {(OTHER, "c" * 16): ("sling", "hq-mayor")}
+
+
+def test_what_is_no_regular_file_is_left_alone(tmp_path: Path) -> None:
+    """A pipe in the place of another run's spans: nobody waits for its writer."""
+    book = Book(tmp_path / "j")
+    other(tmp_path / "j", 1).unlink()
+    os.mkfifo(tmp_path / "j/runs" / f"{2:032x}" / "traces.jsonl")
+    assert load(book.journal, RUN).effects == {}
 
 
 def test_effects_stay_once_when_their_run_moves(tmp_path: Path) -> None:
