@@ -240,7 +240,7 @@ def for_journal(env: "Mapping[str, str]") -> dict[str, str]:
     }
     if not receiver:
         return found
-    ours = {name for name, value in found.items() if value.startswith(receiver)}
+    ours = {name for name, value in found.items() if value == receiver or value.startswith(f"{receiver}/")}
     if any(name.startswith(EXPORTER_PREFIX) for name in ours):
         # The protocol and headers beside the receiver's address are the receiver's too.
         ours |= {name for name in found if name.startswith(EXPORTER_PREFIX)}

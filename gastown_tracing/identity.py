@@ -19,6 +19,9 @@ SERVICE_NAME = "gastown"
 #: The roles that exist once in a town or rig: such an agent is named after its role.
 SINGLETONS = ("mayor", "deacon", "boot", "witness", "refinery")
 
+#: The roles whose agents have names of their own.
+NAMED = ("polecat", "crew", "dog")
+
 #: The folder of GT_ROLE's form `RIG/FOLDER/NAME`, and the role it means.
 FOLDERS = {"polecats": "polecat", "crew": "crew", "dogs": "dog"}
 
@@ -43,16 +46,14 @@ def parse_role(text: str) -> tuple[str, str]:
     The forms: `mayor`, `deacon/boot`, `RIG/witness`, `RIG/polecats/NAME`, `RIG/crew/NAME`, `polecat`.
     """
     parts = [part for part in text.split("/") if part]
-    if not parts:
-        return "", ""
-    if len(parts) > 1 and parts[-2] in FOLDERS:
-        return FOLDERS[parts[-2]], parts[-1]
-    role = FOLDERS.get(parts[-1], parts[-1])
-    if role in SINGLETONS:
-        return role, role
-    if len(parts) > 1 and parts[-2] in FOLDERS.values():
-        return parts[-2], parts[-1]
-    return role, ""
+    if len(parts) > 1:
+        role = FOLDERS.get(parts[-2], parts[-2])
+        if role in NAMED:
+            return role, parts[-1]
+    last = FOLDERS.get(parts[-1], parts[-1]) if parts else ""
+    if last in SINGLETONS:
+        return last, last
+    return (last, "") if last in NAMED else ("", "")
 
 
 def agent_name(env: "Mapping[str, str]") -> str:

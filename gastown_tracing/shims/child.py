@@ -54,6 +54,12 @@ SETPRIV_IS_RECENT = b"/usr/bin/choom"
 
 PR_SET_PDEATHSIG = 1
 
+#: What PEP 538 puts into LC_CTYPE where the locale is C.
+COERCED = (b"C.UTF-8", b"C.utf8", b"UTF-8")
+
+#: Bytes for what exec'ing adds by itself: setpriv's words, a `#!` line, the kernel's own.
+SLACK = 8192
+
 
 def block_signals() -> "set[int]":
     """Block every signal and return the caller's mask."""
@@ -63,7 +69,7 @@ def block_signals() -> "set[int]":
 class Caller:
     """What the command inherits from our caller: the signal mask, and which signals are ignored.
 
-    `ignored` is the bit mask of signals that were ignored before Python started (field 31 of
+    `ignored` is the bit mask of signals that were ignored before Python started (field 33 of
     proc_pid_stat(5)),
     as the launcher hands it over; None where nobody could look, and then SIGPIPE and SIGXFSZ count as not
     ignored.
@@ -84,8 +90,38 @@ class Caller:
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
 
 
+def environment() -> dict[bytes, bytes]:
+    """Return the environment that our caller handed us, without what Python's own start added (PEP 538).
+
+    An entry without a name, `=x=1`, is left out: posix_spawn and execve of Python refuse it.
+    """
+    found = dict(posix.environ)
+    found.pop(b"", None)
+    if found.get(b"LC_CTYPE") in COERCED:
+        try:
+            descriptor = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
+        except OSError:
+            return found
+        given = b""
+        while chunk := posix.read(descriptor, 1 << 20):
+            given += chunk
+        posix.close(descriptor)
+        if b"\0LC_CTYPE=" not in b"\0" + given:
+            del found[b"LC_CTYPE"]
+    return found
+
+
+def fits(file: bytes, argv: "list[bytes]", env: "Mapping[bytes, bytes]") -> bool:
+    """Return whether execve(2) surely takes these, through setpriv and a `#!` line as well."""
+    strings = sum([len(name) + len(value) for name, value in env.items()]) + sum([len(word) for word in argv])
+    pointers = 10 * (len(env) + len(argv))  # eight bytes each, a zero byte, and for a variable its `=`
+    return strings + pointers + 2 * len(file) + SLACK < posix.sysconf("SC_ARG_MAX")
+
+
 def find(command: bytes, path: bytes | None) -> bytes:
     """Return the file that execvp(3) would run for `command`. Raises OSError (ENOENT, EACCES)."""
+    if not command:
+        raise OSError(errno.ENOENT, "no command")
     if b"/" in command:
         _check(command)
         return command

@@ -72,15 +72,19 @@ class UsageError(Exception):
 
 
 class Request:
-    """What to run (`argv`, as bytes) and as what: the event, the span's name, given attributes."""
+    """What to run (`argv`, as bytes) and as what: the event, the span's name, given attributes.
 
-    __slots__ = ("argv", "attributes", "event", "name")
+    `environ` is the environment that our caller handed us for it.
+    """
+
+    __slots__ = ("argv", "attributes", "environ", "event", "name")
 
     def __init__(self, argv: list[bytes], event: str, name: str, attributes: dict[str, str]) -> None:
         self.argv = argv
         self.event = event
         self.name = name
         self.attributes = attributes
+        self.environ = child.environment()
 
 
 def parse(arguments: "Sequence[str]") -> Request:
@@ -130,9 +134,8 @@ def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle
     """Do what the launcher asks.
 
     `stat` is the line of /proc/self/stat that the launcher read before Python started, or `-`: its field 33
-    is the bit mask
-    of ignored signals (proc_pid_stat(5)). `bundle` names the root where a bundle of the modules is missing,
-    else it is empty.
+    is the bit mask of ignored signals (proc_pid_stat(5)). `bundle` names the root below which a bundle of the
+    modules is missing, else it is empty.
     """
     fields = stat.rpartition(") ")[2].split()
     ignored = fields[30] if len(fields) > 30 else ""
@@ -142,7 +145,7 @@ def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle
 def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "NoReturn":
     """Run the command that the options name, record it, and end as it ended.
 
-    `bundle` asks for the bundle below that root to be made meanwhile.
+    `bundle` asks for the bundle below that root to be made afterwards.
     """
     try:
         request = parse(arguments)
@@ -153,7 +156,7 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
         _say(f"gt-trace exec: {error}")
         posix._exit(USAGE_ERROR)
     try:
-        plan = _plan(decode(posix.environ))
+        plan = _plan(decode(request.environ))
     except Exception as error:  # the command must run whatever is wrong with us
         _debug(f"not recorded: {describe(error)}")
         plan = None
@@ -164,11 +167,14 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
 
 
 class Plan:
-    """Where the record of a command goes: the settings, the place in a trace, the work context in force."""
+    """Where the record of a command goes: the settings, the place in a trace, the work context in force.
+
+    `work` is None where nobody has said what is being worked on.
+    """
 
     __slots__ = ("resolution", "telemetry", "work")
 
-    def __init__(self, telemetry: "Telemetry", resolution: "Resolution", work: "WorkContext") -> None:
+    def __init__(self, telemetry: "Telemetry", resolution: "Resolution", work: "WorkContext | None") -> None:
         self.telemetry = telemetry
         self.resolution = resolution
         self.work = work
@@ -181,7 +187,7 @@ def _plan(env: dict[str, str]) -> Plan | None:
     if not telemetry.on:
         return None
     if journal.exists() and not journal.owned():
-        _debug(f"not recorded: {journal.root} belongs to another user", telemetry)
+        _debug(f"not recorded: {journal.root} belongs to another user")  # and so does its config.json
         return None
     from gastown_tracing.journal.layout import PaneRegistry, read_text  # not where telemetry is off
     from propagation.rules import resolve
@@ -194,12 +200,14 @@ def _plan(env: dict[str, str]) -> Plan | None:
         return None
     noted = read_text(journal.run_dir(resolution.run_id) + "/work.jsonl") if resolution.run_id else None
     work = in_force(noted, time.time_ns()) if noted else None
-    return Plan(telemetry, resolution, work or WorkContext.from_env(env))
+    if work is None:
+        work = WorkContext.from_env(env) or None
+    return Plan(telemetry, resolution, work)
 
 
 def _replace(request: Request, caller: child.Caller) -> "NoReturn":
     try:
-        child.replace(request.argv, posix.environ, caller)
+        child.replace(request.argv, request.environ, caller)
     except OSError as error:
         posix._exit(_cannot_run(request, error))  # as a shell would
 
@@ -220,8 +228,6 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
             record.open()
     except Exception as error:  # a failure to record is not the command's
         _debug(f"not recorded: {describe(error)}", plan.telemetry)
-    if bundle:
-        _write_bundle(bundle)
     if status is None:
         status = child.wait(pid)
     if record is not None:
@@ -229,6 +235,8 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
             record.close(start_ns + time.monotonic_ns() - started, status)
         except Exception as error:  # the same
             _debug(f"not recorded: {describe(error)}", plan.telemetry)
+    if bundle:
+        _write_bundle(bundle)
     child.exit_as(status)
 
 
@@ -244,20 +252,22 @@ def _write_bundle(root: str) -> None:
 def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> tuple[int, int]:
     """Start the command; return its process id, or 0 and the exit code that says why it could not be run."""
     try:
-        file = child.find(request.argv[0], posix.environ.get(b"PATH"))
+        file = child.find(request.argv[0], request.environ.get(b"PATH"))
         try:
-            return child.start(file, request.argv, _environment(plan, span_id), caller), 0
-        except OSError as error:
-            if error.errno != errno.E2BIG:
-                raise
-            # Our variables were the last straw: the command runs with its caller's own environment.
-            _debug("context not handed on: the arguments and the environment are too long", plan.telemetry)
-            return child.start(file, request.argv, posix.environ, caller, wrap=False), 0
+            environ = _environment(request, plan, span_id)
+        except Exception as error:  # the command runs with its caller's own environment
+            _debug(f"context not handed on: {describe(error)}", plan.telemetry)
+            return child.start(file, request.argv, request.environ, caller), 0
+        if child.fits(file, request.argv, environ):
+            return child.start(file, request.argv, environ, caller), 0
+        # Our variables could be the last straw: the same.
+        _debug("context not handed on: the arguments and the environment are too long", plan.telemetry)
+        return child.start(file, request.argv, request.environ, caller, wrap=False), 0
     except OSError as error:
         return 0, _cannot_run(request, error)
 
 
-def _environment(plan: Plan, span_id: str) -> dict[bytes, bytes]:
+def _environment(request: Request, plan: Plan, span_id: str) -> dict[bytes, bytes]:
     """Return the command's environment: the caller's own, byte for byte, and our variables."""
     from gastown_tracing.identity import session_attributes  # not where telemetry is off
     from propagation.environ import child_env
@@ -267,7 +277,7 @@ def _environment(plan: Plan, span_id: str) -> dict[bytes, bytes]:
     ours = {**session_attributes(env, resolution.run_id), **work_members(plan.work)}
     span = SpanContext(resolution.trace_id, span_id, resolution.flags, resolution.tracestate)
     changed = child_env(env, span, baggage=ours, resource=ours)
-    environ = dict(posix.environ)
+    environ = dict(request.environ)
     for name, value in changed.items():
         if env.get(name) != value:
             environ[name.encode(*TEXT)] = value.encode(*TEXT)
@@ -276,10 +286,15 @@ def _environment(plan: Plan, span_id: str) -> dict[bytes, bytes]:
     return environ
 
 
-def work_members(work: "WorkContext") -> dict[str, str]:
-    """Return the work context as baggage members and resource attributes, where it is set."""
-    named = {"gt.work_rig": work.rig, "gt.work_bead": work.bead, "gt.work_mol": work.mol}
-    return {name: value for name, value in named.items() if value}
+def work_members(work: "WorkContext | None") -> dict[str, str | None]:
+    """Return the work context as baggage members and resource attributes; None removes an inherited one."""
+    if work is None:
+        return {}
+    return {
+        "gt.work_rig": work.rig or None,
+        "gt.work_bead": work.bead or None,
+        "gt.work_mol": work.mol or None,
+    }
 
 
 def _cannot_run(request: Request, error: OSError) -> int:

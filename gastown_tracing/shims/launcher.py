@@ -15,19 +15,38 @@ from gastown_tracing.shims.main import path as bundle
 #: Where SHELL is not set bash looks its user up, before Python starts.
 SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", "-p"), ("/bin/sh", ""))
 
+#: What Python is told: run the bundle where it is whole and this interpreter's own, else the program itself.
+LOADER = """\
+import sys
+bundle, program = sys.argv[1:3]
+sys.argv[:3] = [program]
+try:
+    import marshal, posix
+    data = posix.read(posix.open(bundle, posix.O_CLOEXEC), 1 << 24)
+    made_by, length, mark = data[:4], data[4:8], data[8:16]
+    if made_by != sys.hexversion.to_bytes(4, "little") or mark != b"gt-trace":
+        raise ValueError
+    if len(data) != int.from_bytes(length, "little") + 16:
+        raise ValueError
+    code = marshal.loads(data[16:])
+except Exception:
+    code = compile(open(program).read(), program, "exec")
+exec(code)
+"""
+
 TEMPLATE = """\
 #!{shell}
 # gt-trace exec, by the shortest way. bash reads its script through a closed stderr and leaves it open.
 [ /dev/fd/2 -ef "$0" ] && exec 2>&-
+{execfail}
 # Python starts with SIGPIPE ignored: what our caller ignored is asked before.
-if [ -r /proc/self/stat ]; then IFS= read -r stat </proc/self/stat; else stat=-; fi
-if [ -x {python} ]; then
-  if [ -r {bundle} ]; then exec {python} -I -S -E {bundle} "$stat" "$@"; fi
-  if [ -r {main} ]; then exec {python} -I -S -E {main} "$stat" "$@"; fi
+if [ -r /proc/self/stat ]; then IFS= read -r _gt_trace_stat </proc/self/stat; else _gt_trace_stat=-; fi
+if [ -x {python} ] && [ -r {main} ]; then
+  exec {python} -I -S -E -c {loader} {bundle} {main} "$_gt_trace_stat" "$@"
 fi
 # The interpreter or the package is gone: the command as it is.
 while [ $# -gt 0 ]; do
-  case $1 in --) shift; break ;; --*=*) shift ;; --*) shift 2 ;; *) break ;; esac
+  case $1 in --) shift; break ;; --*=*) shift ;; --*) shift; [ $# -gt 0 ] && shift ;; *) break ;; esac
 done
 exec "$@"
 """
@@ -39,8 +58,12 @@ def text() -> str:
     # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
     python = os.path.realpath(sys.executable)
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-    paths = {"python": python, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
-    return TEMPLATE.format(shell=shell, **{name: shlex.quote(path) for name, path in paths.items()})
+    parts = {"python": python, "loader": LOADER, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
+    # Where arguments are so long that only the command's own fit, bash can go on and run it.
+    execfail = "shopt -s execfail" if "bash" in shell else ":"
+    return TEMPLATE.format(
+        shell=shell, execfail=execfail, **{name: shlex.quote(part) for name, part in parts.items()}
+    )
 
 
 def write(path: str) -> None:

@@ -2,7 +2,7 @@
 
 STAT is the line of /proc/self/stat that the launcher read before Python started, or `-`.
 
-The launcher runs it as a bundle: this program and all modules of the fast path in one `.pyc`, loaded at once
+The launcher runs it as a bundle: this program and all modules of the fast path in one file, loaded at once
 and not one by one, which saves most of the milliseconds that importing them costs. The bundle is a cache,
 like the `.pyc` files beside it: made by whoever may write there, ignored where it does not fit the sources,
 never needed.
@@ -29,10 +29,10 @@ import marshal
 import posix
 import sys
 from _frozen_importlib import ModuleSpec
-from _frozen_importlib_external import MAGIC_NUMBER
+from errno import EACCES
 
 #: What is loaded at one go, each module after those that it imports: what decides, what finds the context,
-#: what records.
+#: what records; and what reads JSON, where there is any.
 GROUPS = (
     (
         "gastown_tracing",
@@ -61,6 +61,7 @@ GROUPS = (
         "gastown_tracing.masking",
         "gastown_tracing.shims.record",
     ),
+    ("propagation.scan",),
 )
 PROGRAM = "gastown_tracing/shims/main.py"
 
@@ -130,11 +131,14 @@ def install(root: str, modules: "Modules") -> bool:
 
 def path(root: str) -> str:
     """Return where the bundle for this interpreter is."""
-    return f"{root}/gastown_tracing/shims/__pycache__/bundled.{sys.implementation.cache_tag}.pyc"
+    return f"{root}/gastown_tracing/shims/__pycache__/{sys.implementation.cache_tag}.bundle"
 
 
 def write(root: str) -> None:
-    """Make the bundle of the modules below `root`. Raises OSError."""
+    """Make the bundle of the modules below `root`. Raises OSError, at once where it may not be written."""
+    place = path(root).rpartition("/")[0]
+    if not posix.access(place, posix.W_OK):
+        raise OSError(EACCES, "not writable", place)
     modules: Modules = {}
     for name in [name for group in GROUPS for name in group]:
         base = name.replace(".", "/")
@@ -143,17 +147,37 @@ def write(root: str) -> None:
         modules[name] = (file, found.st_mtime_ns, found.st_size, marshal.dumps(_compile(root, file)))
     program = _compile(root, PROGRAM)
     filled = tuple(modules if constant == CONTENT else constant for constant in program.co_consts)
+    code = marshal.dumps(program.replace(co_consts=filled))
     temporary = f"{path(root)}.{posix.getpid()}"
-    with open(temporary, "wb") as stream:
-        # A .pyc is a magic number, twelve bytes that only importing looks at, and the code (PEP 552).
-        stream.write(MAGIC_NUMBER + bytes(12) + marshal.dumps(program.replace(co_consts=filled)))
-    posix.rename(temporary, path(root))
+    try:
+        with open(temporary, "wb") as stream:
+            stream.write(header(len(code)) + code)
+            stream.flush()
+            posix.fsync(stream.fileno())  # a machine that goes down leaves the old one or the whole new one
+        posix.rename(temporary, path(root))
+    except OSError:
+        if _exists(temporary):
+            posix.unlink(temporary)
+        raise
+
+
+def header(length: int) -> bytes:
+    """Return the sixteen bytes before code of this length: for this very interpreter, and whole."""
+    return sys.hexversion.to_bytes(4, "little") + length.to_bytes(4, "little") + b"gt-trace"
 
 
 def _compile(root: str, file: str) -> "CodeType":
     with open(f"{root}/{file}", encoding="utf-8") as stream:
         # Without docstrings: nobody reads them here, and they are a third of what has to be loaded.
         return compile(stream.read(), f"{root}/{file}", "exec", dont_inherit=True, optimize=2)
+
+
+def _exists(name: str) -> bool:
+    try:
+        posix.stat(name)
+    except OSError:
+        return False
+    return True
 
 
 def _is_directory(name: str) -> bool:
@@ -166,12 +190,39 @@ def _is_directory(name: str) -> bool:
 def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
     """Run a command as the launcher asks; `modules` are the bundle's, none where there is no bundle."""
     gc.disable()  # loading code makes thousands of objects, and none of them is garbage
-    bundled = bool(modules) and install(root, modules)
-    if not bundled:
-        sys.path.insert(0, root)
-    from gastown_tracing.shims.exec import run_launched
+    try:
+        if modules and not install(root, modules):
+            # An old bundle: what was installed since has its own program.
+            exec(_compile(root, PROGRAM), {"__name__": "__main__"})  # noqa: S102  # our own source
+            return
+        if not modules:
+            sys.path.insert(0, root)
+        from gastown_tracing.shims.exec import run_launched
+    except Exception:  # in the middle of an upgrade, say: the command runs as it is
+        without_us(arguments)
+        return
+    run_launched(stat, arguments, set(MASK), "" if modules else root)
 
-    run_launched(stat, arguments, set(MASK), "" if bundled else root)
+
+def without_us(arguments: list[str]) -> None:
+    """Become the command that these arguments of `gt-trace exec` name; exits with 127 where there is none."""
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "--":
+            break
+        if "=" not in option and rest:
+            rest.pop(0)
+    for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
+        _signal.signal(number, _signal.SIG_DFL)
+    _signal.pthread_sigmask(_signal.SIG_SETMASK, MASK)
+    found = posix.environ.get(b"PATH", b"/bin:/usr/bin").decode("utf-8", "surrogateescape")
+    for directory in [""] if rest and "/" in rest[0] else [f"{entry or '.'}/" for entry in found.split(":")]:
+        try:
+            posix.execve(directory + rest[0], rest, posix.environ)
+        except (OSError, IndexError):
+            continue
+    posix._exit(127)
 
 
 #: What `write` puts the modules in the place of.

@@ -9,7 +9,7 @@ from gastown_tracing.config import for_journal
 from gastown_tracing.identity import identity, resource
 from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import create
-from gastown_tracing.masking import mask_arguments, subcommand
+from gastown_tracing.masking import command_words, mask_arguments, subcommand
 from gastown_tracing.shims.child import signal_name
 from gastown_tracing.shims.exec import CONSUMER, EVENTS, PRODUCER
 from propagation.run import new_run_id, to_uuid
@@ -142,22 +142,20 @@ def event_attributes(request: "Request", config: "Config") -> dict[str, str | in
     bd's arguments stand there as they are with GT_LOG_BD_OUTPUT only, else with nothing that is content.
     """
     words = [argument.decode("utf-8", "replace") for argument in request.argv]
-    program, arguments = words[0].rpartition("/")[2], words[1:]
+    arguments = words[1:]
     found: dict[str, str | int | bool] = {}
-    index, command = subcommand(program, arguments)
     if request.event == "exec":
-        found["name"] = request.name or program
+        found["name"] = request.name or words[0].rpartition("/")[2]
     elif request.event == "bd.call":
-        found["subcommand"] = command
+        found["subcommand"] = subcommand("bd", arguments)[1]
         whole = config.flag("GT_LOG_BD_OUTPUT")
-        found["args"] = " ".join(arguments) if whole else mask_arguments(program, arguments)
+        found["args"] = " ".join(arguments) if whole else mask_arguments("bd", arguments)
     elif request.event == "git.operation":
-        found["operation"] = command
+        found["operation"] = subcommand("git", arguments)[1]
     elif request.event == "gt.command":
-        following = arguments[index + 1 : index + 2] if index >= 0 else []
-        found["command"] = " ".join([command, *(word for word in following if word.isalpha())])
+        found["command"] = command_words("gt", arguments)
     found.update({name: _typed(name, text) for name, text in request.attributes.items()})
-    return found
+    return {name: value for name, value in found.items() if value != ""}
 
 
 def _typed(name: str, text: str) -> str | int | bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,9 +111,54 @@ def test_the_environment(runner: list[str], env: Env) -> None:
     assert "TRACEPARENT" in changed
 
 
+def test_an_environment_with_next_to_nothing_in_it(runner: list[str], env: Env) -> None:
+    """Without a locale Python and bash add variables of their own; the command does not get to see them."""
+    bare = {"PATH": env["PATH"], "GT_OTEL_JOURNAL": env["GT_OTEL_JOURNAL"]}
+    for environment in (bare, bare | {"LC_CTYPE": "C.UTF-8"}, bare | {"OTEL_SDK_DISABLED": "true"}):
+        plain = {item.partition(b"=")[0] for item in outcome([], ["env", "-0"], environment)[1].split(b"\0")}
+        ours = {
+            item.partition(b"=")[0] for item in outcome(runner, ["env", "-0"], environment)[1].split(b"\0")
+        }
+        assert {name.decode() for name in ours ^ plain} - OURS <= {"SHLVL", "PWD", "_", "OLDPWD"}
+
+
+def test_an_entry_without_a_name(runner: list[str], env: Env, tmp_path: Path) -> None:
+    """execve(2) takes `=x=1`, and Python does not: the command runs without it."""
+    source = tmp_path / "odd.c"
+    source.write_text(
+        "#include <unistd.h>\nint main(int n, char **v) { extern char **environ; static char *e[999]; int i;"
+        'for (i = 0; environ[i]; i++) e[i] = environ[i]; e[i] = "=x=1"; execve(v[1], v + 1, e); return 1; }'
+    )
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler to make such an environment with")
+    subprocess.run(["cc", "-o", str(tmp_path / "odd"), str(source)], check=True)
+    for environment in (env, {**env, "OTEL_SDK_DISABLED": "true"}):
+        words = [str(tmp_path / "odd"), shutil.which(runner[0]) or runner[0], *runner[1:]]
+        assert outcome(words, ["sh", "-c", "echo ran; exit 3"], environment) == (3, b"ran\n", b"")
+
+
+@pytest.mark.parametrize("hostile", ["config.json", "on", "VERSION"])
+def test_another_users_journal_cannot_hold_the_command(
+    hostile: str, runner: list[str], env: Env, journal_root: Path
+) -> None:
+    """A pipe where a file should be, in somebody else's journal: nobody waits for its other end."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can give a directory away")
+    journal_root.mkdir()
+    for name in ("VERSION", "on", "config.json"):
+        file = journal_root / name
+        os.mkfifo(file) if name == hostile else file.write_text("")
+    for path in (journal_root, *journal_root.iterdir()):
+        os.chown(path, 65534, 65534)
+    env["GT_OTEL_DEBUG"] = "1"
+    code, out, err = outcome(runner, ["sh", "-c", "echo ran; exit 3"], env)
+    assert (code, out) == (3, b"ran\n")
+    assert b"another user" in err
+
+
 @pytest.mark.parametrize(
     ("argv", "code"),
-    [(["/no/such/file"], 127), (["no-such-command"], 127), (["/"], 126), (["/etc/passwd"], 126)],
+    [([""], 127), (["/no/such/file"], 127), (["no-such-command"], 127), (["/"], 126), (["/etc/passwd"], 126)],
 )
 def test_commands_that_cannot_be_run(argv: list[bytes | str], code: int, runner: list[str], env: Env) -> None:
     """Not found is 127, not executable 126, with one line that says so; with telemetry off as well."""
@@ -241,6 +287,28 @@ def test_arguments_too_long_for_our_variables(runner: list[str], env: Env) -> No
         runner, ["sh", "-c", "echo ${TRACEPARENT:-none} ${#FILLER7}"], env, preexec_fn=limit
     )
     assert (code, out, err) == (0, f"none {filler // 8}\n".encode(), b"")
+
+
+def test_no_size_of_arguments_is_lost(runner: list[str], env: Env, tmp_path: Path) -> None:
+    """Whatever fits without us runs with us, at every size around what our own variables take."""
+    script = tmp_path / ("long name " * 15)
+    script.write_text("#!/usr/bin/env -S sh\necho ran\n")
+    script.chmod(0o755)
+    stack = 1 << 20
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_STACK, (stack, stack))
+
+    used = sum(len(name) + len(value) + 10 for name, value in env.items())
+    for room in range(0, 12000, 400):
+        filler = (stack // 4 - used - room) // 8
+        filled = {**env, **{f"FILLER{i}": "x" * filler for i in range(8)}}
+        try:
+            code, out, err = outcome(runner, [str(script)], filled, preexec_fn=limit)
+        except OSError:
+            continue  # there is no room for ourselves
+        if b"execute" not in err or code not in (126, 127):
+            assert (code, out) == (0, b"ran\n"), (room, err)
 
 
 def test_switched_off_nothing_of_us_is_left(runner: list[str], env: Env, journal_root: Path) -> None:
