@@ -6,7 +6,7 @@ it needs and no more.
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from propagation import baggage, environ, resource, rules, run, tmux, traceparent, work
+    from propagation import baggage, environ, resource, rules, run, scan, tmux, traceparent, work
     from propagation.environ import Carrier, child_env, read, without_context
     from propagation.rules import Resolution, resolve
     from propagation.traceparent import PropagationError, SpanContext
@@ -26,6 +26,7 @@ __all__ = [
     "resource",
     "rules",
     "run",
+    "scan",
     "tmux",
     "traceparent",
     "without_context",

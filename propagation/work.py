@@ -58,38 +58,11 @@ class WorkContext:
         return attributes
 
 
-#: What the scanner raises. Python 3.11's, as long as json is not loaded, has no JSONDecodeError: SystemError.
-_NOT_JSON = (ValueError, RecursionError, StopIteration, SystemError)
-
-
-class _Scanning:
-    """What the C scanner asks of a JSONDecoder."""
-
-    strict = True
-    object_hook = object_pairs_hook = None
-    parse_float = float
-    parse_int = int
-    parse_constant = str
-
-
-def _load(text: str) -> object:
-    """Return the JSON value that `text` is, None when more follows. Raises one of `_NOT_JSON`."""
-    try:
-        from _json import make_scanner  # most processes have no work.jsonl
-    except ImportError:  # an interpreter without C accelerators
-        import json
-
-        return json.loads(text)  # type: ignore[no-any-return,unused-ignore]
-    found, end = make_scanner(_Scanning)(text, 0)  # type: ignore[arg-type] # any such object will do
-    return found if end == len(text) else None
-
-
 def parse_line(text: str) -> tuple[int, WorkContext, str] | None:
     """Return (time in ns, work, source) of one line of work.jsonl, or None when it is not one."""
-    try:
-        found = _load(text.strip())
-    except _NOT_JSON:
-        return None
+    from propagation.scan import load_json  # most processes have no work.jsonl
+
+    found = load_json(text)
     if not isinstance(found, dict):
         return None
     time, *texts = [found.get(field, "") for field in ("time", *_FIELDS, "source")]

@@ -335,34 +335,15 @@ _ESCAPES |= {34: '\\"', 92: "\\\\", 10: "\\n", 13: "\\r", 9: "\\t"}
 
 def quote_json(text: str) -> str:
     """Return `text` as a JSON string; lone surrogates are left for whoever encodes the whole line."""
+    if type(text) is not str:
+        text = str.__str__(text)  # whatever a subclass, such as an enumeration's, makes of its methods
     if text.isprintable() and '"' not in text and "\\" not in text:
         return f'"{text}"'
     return f'"{text.translate(_ESCAPES)}"'
 
 
-class _ScannerSettings:
-    strict = False
-    object_hook = None
-    object_pairs_hook = None
-    parse_float = float
-    parse_int = int
-    parse_constant = float
-
-
 def load_json(text: str) -> object:
-    """Return what the JSON in `text` says, None where it is malformed. Never raises.
+    """Return what the JSON in `text` says, None where it is malformed. Never raises."""
+    from propagation.scan import load_json as load  # most shims load no JSON
 
-    The C scanner under `json` saves the 6 ms that importing `json` costs.
-    """
-    text = text.strip()
-    try:
-        try:
-            from _json import make_scanner  # most shims load no JSON
-        except ImportError:
-            from json import loads  # only for interpreters without the C scanner
-
-            return loads(text)
-        value, end = make_scanner(_ScannerSettings)(text, 0)  # type: ignore[arg-type]
-    except (ValueError, StopIteration, RecursionError, SystemError):
-        return None  # SystemError: until 3.12 the scanner cannot make its error where json is not loaded
-    return value if end == len(text) else None
+    return load(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import fcntl
 import json
 import os
@@ -287,6 +288,27 @@ def test_broken_json_is_none_and_never_raises(text: str) -> None:
 @given(st.text(st.characters(exclude_categories=())))
 def test_a_quoted_string_is_json(text: str) -> None:
     assert json.loads(layout.quote_json(text)) == text
+
+
+class Level(str, enum.Enum):  # noqa: UP042 - what many programs have, and whose format differs
+    """An enumeration of texts, one hostile."""
+
+    HIGH = 'a"b'
+    LOW = "plain"
+
+    def __format__(self, spec: str) -> str:
+        return '","injected":"'
+
+    def isprintable(self) -> bool:
+        return True
+
+    def translate(self, table: object) -> str:
+        return f"translated by {table!r}"
+
+
+@pytest.mark.parametrize("text", Level)
+def test_a_quoted_string_is_its_characters_whatever_its_class_says(text: Level) -> None:
+    assert json.loads(layout.quote_json(text)) == text.value
 
 
 BARE = """
