@@ -276,10 +276,11 @@ def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
 
     Its tmux session is ended, and its agent hung up on; one in the foreground gets SIGTERM. An agent that
     still runs 3 s later is named with its process id, with exit code 1, and its trace stays open: a trace is
-    closed when the work in it has ended. So it is with exit code 1 when the end cannot be recorded.
+    closed when the work in it has ended. So it is with exit code 1 when the end cannot be recorded. Where
+    telemetry is switched off the session is ended, and nothing is recorded.
     """
     from gastown_tracing.journal.reader import LookupFailed  # only here
-    from gastown_tracing.sessions import stopping  # only here
+    from gastown_tracing.sessions import reaping, stopping  # only here
 
     env = environment(journal)
     where = open_journal(journal)
@@ -300,6 +301,9 @@ def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
     name = run.info.get("session") or run.trace_id
     if not stopped and session == name:
         _not_ours(where, session, env, f"its run {run.trace_id[:8]} had ended already")
+    off = reaping.why_not_recorded(where, env)
+    if off and not run.closed:
+        _warn(f"not recorded: {off}")
     if as_json:
         click.echo(json.dumps({"session": name, "run_id": run.trace_id, "stopped": stopped}))
     else:
