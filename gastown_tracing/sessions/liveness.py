@@ -140,7 +140,8 @@ class Inspector:
             )
         panes = answer.panes.get(pane.get("session_id", ""))
         if not panes:
-            return self._without_tmux(pane, f"tmux server {server} answers without it")
+            ended = f"tmux server {server} answers without it: its agent ended, or somebody ended its session"
+            return self._without_tmux(pane, ended)
         if all(pane.dead for pane in panes):
             return self._ended(panes, str(pane.get("pane", "")))
         return Liveness("live", f"tmux server {server} has it")
@@ -148,8 +149,7 @@ class Inspector:
     def _without_tmux(self, pane: Mapping[str, str], evidence: str) -> Liveness:
         """Judge a session that tmux does not have any more: an agent that ignored the hang-up lives on."""
         if _state(pane, "pane_pid", "pane_start") == "live":
-            alive = f"{evidence}, but its process {pane.get('pane_pid')} runs on"
-            return Liveness("live", alive, stray=True)
+            return Liveness("live", f"its process {pane['pane_pid']} runs on, without tmux", stray=True)
         return Liveness("dead", evidence)
 
     def _ended(self, panes: Sequence[terminal.Pane], own: str) -> Liveness:

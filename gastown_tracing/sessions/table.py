@@ -37,7 +37,8 @@ _STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
 def rows(journal: Journal, found: Sequence[Found], everything: bool) -> list[dict[str, Any]]:
     """Return one row a session, newest first, as plain data; ended ones only with `everything`.
 
-    `state` is `live`, `unknown`, `ended`, or `dead`: it has ended, and its run could not be closed.
+    `state` is `live`, `unknown`, `ended`, or `dead`: it has ended, and its run could not be closed. `stray`
+    is an agent that lives on without its tmux session.
     """
     shown = [
         _row(item) for item in found if item.liveness.state != "dead" or (everything and not item.reaped)
@@ -51,7 +52,8 @@ def rows(journal: Journal, found: Sequence[Found], everything: bool) -> list[dic
 
 def _row(item: Found) -> dict[str, Any]:
     known = item.liveness
-    return {**_facts(item.run, time.time_ns()), "state": known.state, "why": known.evidence}
+    facts = _facts(item.run, time.time_ns())
+    return {**facts, "state": known.state, "stray": known.stray, "why": known.evidence}
 
 
 def _ended(run: Run) -> dict[str, Any]:
@@ -90,9 +92,10 @@ def _bead(run: Run) -> str:
 
 
 def text_of(rows: Sequence[dict[str, Any]], style: Style) -> str:
-    """Return the rows as a table that fits, safe for a terminal; below it, why nobody knows more of some."""
+    """Return the rows as a table that fits, safe for a terminal; below it, what is odd about some."""
     cells = [[_cell(row, key) for key in COLUMNS] for row in rows]
-    notes = [f"{row['session']}: {row['why']}" for row in rows if row["state"] in ("unknown", "dead")]
+    odd = [row for row in rows if row["state"] in ("unknown", "dead") or row.get("stray")]
+    notes = [f"{row['session']}: {row['why']}" for row in odd]
     return table(list(COLUMNS.values()), cells, style) + "".join(_note(note, style) for note in notes)
 
 

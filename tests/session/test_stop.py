@@ -98,6 +98,21 @@ def test_session_without_a_run_is_not_ours(sessions: Sessions) -> None:
     assert sessions.tmux("list-sessions", "-F", "#{session_name}") == "hq-mayor\nuntraced\n"
 
 
+def test_stop_waits_for_an_agent_that_tidies_up(sessions: Sessions, tmp_path: Path) -> None:
+    """Where the agent takes its time after the hang-up, the run ends when the agent has ended."""
+    done = tmp_path / "tidied"
+    script = (
+        f"trap 'sleep 0.5; : > {done}; exit' HUP; echo 1 > {tmp_path}/ready; while :; do sleep 0.02; done"
+    )
+    run_id = sessions.start(command=("sh", "-c", script))
+    until((tmp_path / "ready").exists, "the agent")
+    assert sessions("stop", "hq-mayor").stdout == "stopped hq-mayor\n"
+    assert gone(sessions.pane(run_id))
+    root = sessions.spans(run_id)["gt.session"]
+    assert root.end_ns >= done.stat().st_mtime_ns
+    assert "gastown.end_time.known" not in root.attributes
+
+
 def test_agent_that_ignores_the_hangup_is_named(sessions: Sessions) -> None:
     """A run is not closed while its agent works: its process is named, and what ends it."""
     run_id = sessions.start(command=("sh", "-c", "trap '' HUP; exec sleep 1000"))
