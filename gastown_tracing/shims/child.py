@@ -57,6 +57,9 @@ PR_SET_PDEATHSIG = 1
 #: What PEP 538 puts into LC_CTYPE where the locale is C.
 COERCED = (b"C.UTF-8", b"C.utf8", b"UTF-8")
 
+#: Seconds that a command may take and leave no mark of being in progress.
+A_MOMENT = 0.001
+
 #: Bytes for what exec'ing adds by itself: setpriv's words, a `#!` line, the kernel's own.
 SLACK = 8192
 
@@ -234,11 +237,18 @@ def _death_signal() -> "Callable[[], None] | None":
     return lambda: _ctypes.call_function(prctl, (PR_SET_PDEATHSIG, int(_signal.SIGKILL), 0, 0, 0))
 
 
-def executed(pid: int, command: bytes) -> bool:
-    """Return once the child has become the command (not setpriv any more), or has ended. False: not known."""
-    if command.rpartition(b"/")[2][:15] == b"setpriv":
+def runs_on(pid: int, command: bytes) -> bool:
+    """Return whether the child has become the command (it is not setpriv any more) and goes on running.
+
+    A command that ends within a millisecond is waited for: nobody will have seen it in progress.
+    """
+    if not hasattr(_signal, "sigtimedwait"):  # macOS, which has no setpriv either
+        return True
+    if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT) is not None:
         return False
-    for _ in range(200):
+    if command.rpartition(b"/")[2][:15] == b"setpriv":
+        return True
+    for _ in range(100):
         try:
             descriptor = posix.open(f"/proc/{pid}/comm", posix.O_RDONLY | posix.O_CLOEXEC)
         except OSError:
@@ -247,9 +257,9 @@ def executed(pid: int, command: bytes) -> bool:
         posix.close(descriptor)
         if name != b"setpriv\n":
             return True
-        if _signal.sigtimedwait((_signal.SIGCHLD,), 0.0002) is not None:
-            return True
-    return False
+        if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT / 4) is not None:
+            return False
+    return True
 
 
 def ended(pid: int) -> int | None:

@@ -224,7 +224,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
         record = Record(request, plan, span_id, start_ns, pid)
         if status is None:
             status = child.ended(pid)
-        if status is None and child.executed(pid, request.argv[0]):
+        if status is None and child.runs_on(pid, request.argv[0]):
             record.open()
     except Exception as error:  # a failure to record is not the command's
         _debug(f"not recorded: {describe(error)}", plan.telemetry)

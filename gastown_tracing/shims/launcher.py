@@ -28,7 +28,7 @@ try:
         raise ValueError
     if len(data) != int.from_bytes(length, "little") + 16:
         raise ValueError
-    code = marshal.loads(data[16:])
+    code = marshal.loads(memoryview(data)[16:])
 except Exception:
     code = compile(open(program).read(), program, "exec")
 exec(code)

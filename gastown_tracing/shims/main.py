@@ -58,9 +58,9 @@ GROUPS = (
     (
         "gastown_tracing.journal.otlp",
         "gastown_tracing.journal.writer",
-        "gastown_tracing.masking",
         "gastown_tracing.shims.record",
     ),
+    ("gastown_tracing.masking",),
     ("propagation.scan",),
 )
 PROGRAM = "gastown_tracing/shims/main.py"

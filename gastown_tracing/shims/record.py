@@ -9,7 +9,6 @@ from gastown_tracing.config import for_journal
 from gastown_tracing.identity import identity, resource
 from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import create
-from gastown_tracing.masking import command_words, mask_arguments, subcommand
 from gastown_tracing.shims.child import signal_name
 from gastown_tracing.shims.exec import CONSUMER, EVENTS, PRODUCER
 from propagation.run import new_run_id, to_uuid
@@ -142,20 +141,25 @@ def event_attributes(request: "Request", config: "Config") -> dict[str, str | in
     bd's arguments stand there as they are with GT_LOG_BD_OUTPUT only, else with nothing that is content.
     """
     words = [argument.decode("utf-8", "replace") for argument in request.argv]
-    arguments = words[1:]
     found: dict[str, str | int | bool] = {}
     if request.event == "exec":
         found["name"] = request.name or words[0].rpartition("/")[2]
-    elif request.event == "bd.call":
-        found["subcommand"] = subcommand("bd", arguments)[1]
-        whole = config.flag("GT_LOG_BD_OUTPUT")
-        found["args"] = " ".join(arguments) if whole else mask_arguments("bd", arguments)
-    elif request.event == "git.operation":
-        found["operation"] = subcommand("git", arguments)[1]
-    elif request.event == "gt.command":
-        found["command"] = command_words("gt", arguments)
+    elif request.event in ("bd.call", "git.operation", "gt.command"):
+        found.update(_from_command_line(request.event, words[1:], config))
     found.update({name: _typed(name, text) for name, text in request.attributes.items()})
     return {name: value for name, value in found.items() if value != ""}
+
+
+def _from_command_line(event: str, arguments: list[str], config: "Config") -> dict[str, str]:
+    from gastown_tracing.masking import command_words, mask_arguments, subcommand  # a long list of words
+
+    if event == "git.operation":
+        return {"operation": subcommand("git", arguments)[1]}
+    if event == "gt.command":
+        return {"command": command_words("gt", arguments)}
+    whole = config.flag("GT_LOG_BD_OUTPUT")
+    shown = " ".join(arguments) if whole else mask_arguments("bd", arguments)
+    return {"subcommand": subcommand("bd", arguments)[1], "args": shown}
 
 
 def _typed(name: str, text: str) -> str | int | bool:
