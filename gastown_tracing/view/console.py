@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from gastown_tracing.view import text, titles
@@ -39,12 +39,16 @@ def render(trace: Trace, options: Options) -> str:
 #: What is said about a node, and its style.
 _Remark = tuple[str, str]
 
+#: The remarks that may stand beside a row, the most useful first, each with its style.
+_BESIDE = {"live": "live", "failed": "error", "process": "dim", "bead": "bead", "hidden": "dim"}
+
 
 @dataclass(slots=True)
 class _Row:
     """A node on its line: the guides before it and those under it, its label, what is said beside and below.
 
-    `cells` is the width of guide and label, `room` that of what stands beside.
+    `cells` is the width of guide and label, `room` that of what stands beside; `took` is its length in words.
+    `remarks` are those that stand beside where there is room on every row.
     """
 
     node: Node
@@ -52,9 +56,11 @@ class _Row:
     under: str
     label: str
     cells: int
-    beside: list[_Remark]
-    room: int
+    took: str
+    remarks: dict[str, str]
     below: list[_Remark]
+    beside: list[_Remark] = field(default_factory=list)
+    room: int = 0
 
 
 class Screen:
@@ -66,8 +72,10 @@ class Screen:
         self.width = max(options.width, 20)
         self.glyphs: Glyphs = ASCII if options.ascii else UTF8
         self.paint = Paint(options.colour)
-        self.started = text.moment(trace.start_ns, options.zone)
         self.rows = list(self._rows())
+        self.took = max((text.width(row.took) for row in self.rows), default=0)
+        self.took = max(self.took, _DURATION)
+        self._place()
         self.label, self.remarks, cells = self._columns()
         self.axis = Axis(trace.axis_start_ns, trace.axis_end_ns, cells, trace.gaps, self.glyphs.idle)
 
@@ -94,12 +102,12 @@ class Screen:
     def _columns(self) -> tuple[int, int, int]:
         """Return the cells of label, remarks and bars, from what there is to show."""
         if self.width < BARS_FROM:
-            return self.width - _DURATION - 1, 0, 0
+            return self.width - self.took - 1, 0, 0
         remarks = max((row.room for row in self.rows), default=0)
         wanted = max((row.cells for row in self.rows), default=0)
         label = min(max(wanted, 16), self.width * 45 // 100)
         spaces = 3 if remarks else 2
-        return label, remarks, self.width - label - remarks - _DURATION - spaces
+        return label, remarks, self.width - label - remarks - self.took - spaces
 
     def _scale(self) -> str:
         """Return the line of tick labels and shortened gaps."""
@@ -114,17 +122,16 @@ class Screen:
         """Yield the rows in the order of the screen."""
         glyphs = self.glyphs
         longest = max(self.width // 5, 4)
-        most = self.width // 5 if self.width >= BARS_FROM else 0
         work = titles.text(self.trace.info.get("issue_id"))
         stack = [(root, "", "", "") for root in reversed(self.trace.roots)]
         while stack:
             node, guide, under, parent_process = stack.pop()
             process = node.process or parent_process
             label = self._label(node)
-            row = _Row(node, guide, under, label, len(guide) + text.width(label), [], 0, [])
-            _split(row, self._remarks(node, work, "" if process == parent_process else process), most)
+            remarks = self._remarks(node, work, "" if process == parent_process else process)
+            cells = len(guide) + text.width(label)
+            yield _Row(node, guide, under, label, cells, self._took(node), remarks, self._failure(node))
             work = node.work or work
-            yield row
             if len(under) > longest:
                 under = glyphs.deep + under[len(under) - longest + 2 :]
             last = len(node.children) - 1
@@ -138,7 +145,7 @@ class Screen:
         marks = glyphs.orphan + " " if node.orphan else ""
         if node.state == "live":
             marks += glyphs.live + " "
-        elif node.state == "error" and node.failed in (0, node.count):
+        elif node.state == "error":
             marks += glyphs.error + " "
         title = self.clean(node.title)
         if node.members:
@@ -146,25 +153,51 @@ class Screen:
         detail = self.clean(node.detail)
         return f"{marks}{title} {detail}" if detail else marks + title
 
-    def _remarks(self, node: Node, work: str, process: str) -> list[_Remark]:
-        """Return what is said beside a row, each with its style, the most useful first."""
-        glyphs = self.glyphs
-        remarks = []
-        if node.state == "live":
-            remarks.append(("live", "live"))
-        if node.members and node.failed:
-            remarks.append((f"{node.failed} failed", "error"))
-        if process:
-            remarks.append((self.clean(process), "dim"))
+    def _took(self, node: Node) -> str:
+        """Return how long a node took; of a fold, whose bar spans more than that, the sum."""
+        took = text.took(node.busy_ns, minimum=node.minimum)
+        return self.clean(f"Σ {took}" if node.members else took)
+
+    def _remarks(self, node: Node, work: str, process: str) -> dict[str, str]:
+        """Return what may be said beside a row, by the keys of `_BESIDE`."""
+        other = node.work != work and node.work not in node.title
+        remarks = {
+            "live": "live" if node.state == "live" else "",
+            "failed": f"{node.failed} failed" if node.failed else "",
+            "process": self.clean(process),
+            "bead": f"{self.glyphs.bead} {self.clean(node.work)}" if node.work and other else "",
+            "hidden": f"+{node.hidden} below" if node.hidden else "",
+        }
+        return {kind: said for kind, said in remarks.items() if said}
+
+    def _failure(self, node: Node) -> list[_Remark]:
+        """Return what went wrong with a node: always below its row, where there is room for words."""
+        said = []
         if node.error and not (node.members and node.error.startswith("exit ") and ":" not in node.error):
-            remarks.append((f"{glyphs.error} {self.clean(node.error)}", "error"))
-        if node.work and node.work != work and node.work not in node.title:
-            remarks.append((f"{glyphs.bead} {self.clean(node.work)}", "bead"))
+            said.append((f"{self.glyphs.error} {self.clean(node.error)}", "error"))
         if node.twin:
-            remarks.append(("another span has its id", "error"))
-        if node.hidden:
-            remarks.append((f"+{node.hidden} below", "dim"))
-        return remarks
+            said.append(("another span has its id", "error"))
+        return said
+
+    def _place(self) -> None:
+        """Put each kind of remark beside its rows where there is room on all of them, else below them all."""
+        most = self.width // 5 if self.width >= BARS_FROM else 0
+        for kind, style in _BESIDE.items():
+            rows = [row for row in self.rows if kind in row.remarks]
+            left = [most - row.room - (2 if row.room else 0) for row in rows]
+            if kind == "process":
+                self._shorten(rows, left)
+            fits = all(text.width(row.remarks[kind]) <= cells for row, cells in zip(rows, left, strict=True))
+            for row in rows:
+                (row.beside if fits else row.below).append((row.remarks[kind], style))
+                row.room += (text.width(row.remarks[kind]) + (2 if row.room else 0)) if fits else 0
+
+    def _shorten(self, rows: list[_Row], left: list[int]) -> None:
+        """Cut the names of processes that are too long, in place; their ids stay."""
+        for row, cells in zip(rows, left, strict=True):
+            name, bracket, number = row.remarks["process"].rpartition("[")
+            if cells > _DURATION:
+                row.remarks["process"] = self.cut(name, cells - len(bracket + number)) + bracket + number
 
     def _lines_of(self, row: _Row) -> Iterator[str]:
         """Yield the line of a row and what hangs under it: remarks without room, links, log records."""
@@ -190,19 +223,19 @@ class Screen:
         if self.axis.cells > 0:
             first, drawn = bar(node, self.axis, self.glyphs)
             line += " " * first + paint(drawn, style) + " " * (self.axis.cells - first - len(drawn) + 1)
-        line += self.clean(text.duration(node.busy_ns)).rjust(_DURATION)
+        line += row.took.rjust(self.took)
         if row.beside:
             line += " " + "  ".join([paint(remark, style) for remark, style in row.beside])
         return line
 
     def _two_tone(self, label: str, node: Node, style: str) -> str:
-        """Return a label with its detail (or a fold's number) toned down."""
-        if not self.paint.codes or style in ("error", "live", "dim"):
-            return self.paint(label, style)
+        """Return a label with its detail (or a fold's number) toned down; a fold's mark of failure is red."""
         title = self.clean(node.title)
-        if not label.startswith(title):
+        if not self.paint.codes or style in ("error", "live", "dim") or not title or title not in label:
             return self.paint(label, style)
-        return self.paint(title, style) + self.paint(label[len(title) :], "bold" if node.members else "dim")
+        marks, _, rest = label.partition(title)
+        marks = self.paint(marks, "error" if node.state == "error" else style)
+        return marks + self.paint(title, style) + self.paint(rest, "bold" if node.members else "dim")
 
     def _link(self, link: Link) -> str:
         """Return a link in words: `⇠ caused by sling gt-abc in run 1a2b3c4d · mayor`."""
@@ -216,14 +249,3 @@ class Screen:
             if link.effect
             else f"{glyphs.cause} caused by {what} {where}"
         )
-
-
-def _split(row: _Row, remarks: list[_Remark], most: int) -> None:
-    """Put each remark beside the row while `most` cells hold it, else below, in place."""
-    for remark in remarks:
-        needed = text.width(remark[0]) + (2 if row.room else 0)
-        if row.room + needed <= most:
-            row.beside.append(remark)
-            row.room += needed
-        else:
-            row.below.append(remark)

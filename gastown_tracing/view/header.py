@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import tzinfo
 from typing import TYPE_CHECKING
 
 from gastown_tracing.view import text, titles
@@ -20,6 +21,15 @@ STATES = {
     "dead": ("dead, not closed yet: `gt-trace session list` closes it", "error"),
 }
 
+#: What a trace without run.json is called: that of a session, and any other.
+UNDESCRIBED, OUTSIDE = "a session that nothing describes", "outside any session"
+
+#: What stands before the evidence that a session had ended.
+FOUND = "found dead later: "
+
+#: What a length with "at least" before it means.
+MINIMUM = "nobody saw the end; it lasted at least so long, until the last sign of life"
+
 #: How many skipped lines are named; the rest are counted.
 _NAMED = 3
 
@@ -28,14 +38,19 @@ def header(screen: Screen) -> Iterator[str]:
     """Yield the lines above the axis: session, run, start and counts."""
     trace = screen.trace
     yield from _joined(screen, list(_who(trace)))
-    state, style = STATES.get(trace.state, (trace.state, "dim"))
-    if trace.state == "ended" and trace.reason:
-        state += f": {trace.reason}"
-    kind = "run" if trace.info else "trace"
-    yield from _joined(
-        screen, [(f"{kind} {trace.trace_id}", "dim"), *([(state, style)] if trace.info else [])]
-    )
+    kind = "run" if trace.run else "trace"
+    yield from _joined(screen, [(f"{kind} {trace.trace_id}", "dim"), *_state(trace)])
     yield from _joined(screen, list(_counts(screen)))
+
+
+def _state(trace: Trace) -> Iterator[tuple[str, str]]:
+    """Yield how a session is, and how anybody knows where nobody saw its end."""
+    if not trace.run:
+        return
+    state, style = STATES.get(trace.state, (trace.state, "dim"))
+    yield f"{state}: {trace.reason}" if trace.state == "ended" and trace.reason else state, style
+    if trace.evidence:
+        yield f"{FOUND}{trace.evidence}", "bead"
 
 
 def _who(trace: Trace) -> Iterator[tuple[str, str]]:
@@ -45,7 +60,7 @@ def _who(trace: Trace) -> Iterator[tuple[str, str]]:
         return titles.text(trace.info.get(name))
 
     if not trace.info:
-        yield "outside any session", "bold"
+        yield UNDESCRIBED if trace.run else OUTSIDE, "bold"
         return
     yield info("session") or info("agent_name") or info("role") or "session", "bold"
     if info("role"):
@@ -58,15 +73,30 @@ def _who(trace: Trace) -> Iterator[tuple[str, str]]:
 def _counts(screen: Screen) -> Iterator[tuple[str, str]]:
     """Yield start, duration and how much there is."""
     trace = screen.trace
-    offset = screen.started.strftime("%z")
-    yield f"{screen.started:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}", ""
-    yield text.duration(trace.end_ns - trace.start_ns), "bold"
+    yield started(trace, screen.options.zone), ""
+    yield lasted(trace), "bold"
     yield text.counted(trace.spans, "span"), ""
     yield (text.counted(trace.errors, "error"), "error") if trace.errors else ("no errors", "")
     if trace.live:
         yield f"{trace.live} in progress", "live"
     if trace.skipped:
         yield f"{text.counted(len(trace.skipped), 'line')} skipped", "error"
+
+
+def started(trace: Trace, zone: tzinfo | None) -> str:
+    """Return when a trace began, in a zone (None: local)."""
+    if not trace.start_ns:
+        return "start not known"
+    moment = text.moment(trace.start_ns, zone)
+    offset = moment.strftime("%z")
+    return f"{moment:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}"
+
+
+def lasted(trace: Trace) -> str:
+    """Return how long a trace took, as far as anybody knows."""
+    if not trace.start_ns:
+        return "?"
+    return text.took(trace.end_ns - trace.start_ns, minimum=trace.minimum)
 
 
 def _joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
@@ -80,7 +110,7 @@ def _joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
 def footer(screen: Screen) -> Iterator[str]:
     """Yield what was shortened, folded, left out, misplaced or unreadable, each with what to do about it."""
     for note in _notes(screen):
-        for line in _paragraph(screen, screen.clean(note)):
+        for line in text.paragraph(screen.clean(note), screen.width, screen.glyphs.more):
             yield screen.paint(line, "dim")
 
 
@@ -89,8 +119,10 @@ def _notes(screen: Screen) -> Iterator[str]:
     if screen.axis.idle:
         total = text.duration(sum(gap[3] for gap in screen.axis.idle))
         yield f"Idle time is shortened on the axis: {total} in {text.counted(len(screen.axis.idle), 'gap')}."
+    if any(node.minimum for node, _ in trace.walk()):
+        yield f"{glyphs.least}: {MINIMUM}."
     if trace.folded:
-        yield f"{trace.folded} like spans are folded; --all shows each."
+        yield f"{trace.folded} like spans are folded, durations summed ({glyphs.total}); --all shows each."
     missing, circles = _orphans(trace)
     if missing:
         why = "has not ended or not arrived yet" if trace.state == "live" else "was never recorded"
@@ -104,19 +136,6 @@ def _notes(screen: Screen) -> Iterator[str]:
         yield f"Skipped {skip}"
     if len(trace.skipped) > _NAMED:
         yield f"Skipped {text.counted(len(trace.skipped) - _NAMED, 'line')} more."
-
-
-def _paragraph(screen: Screen, words: str) -> Iterator[str]:
-    """Yield `words` broken at spaces into lines that fit the screen."""
-    line = ""
-    for word in words.split(" "):
-        piece = screen.cut(word, screen.width)
-        if line and text.width(line) + 1 + text.width(piece) > screen.width:
-            yield line
-            line = piece
-        else:
-            line = f"{line} {piece}" if line else piece
-    yield line
 
 
 def _orphans(trace: Trace) -> tuple[int, int]:

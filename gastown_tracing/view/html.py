@@ -17,7 +17,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.view import text, titles
-from gastown_tracing.view.header import STATES
+from gastown_tracing.view.header import FOUND, MINIMUM, OUTSIDE, STATES, UNDESCRIBED, lasted, started
 from gastown_tracing.view.logs import COMMON, own
 from gastown_tracing.view.model import Link, Node, Trace
 
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
 #: ASCII, U+2028 included, json.dumps has escaped already.
 _INERT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"})
 
+#: What holds values just as they were recorded; the script shows what cannot be printed in them as its code.
+_RECORDED = frozenset({"attributes", "common", "body", "resources"})
+
 
 def render(trace: Trace, zone: tzinfo | None = None) -> str:
     """Return the page for `trace`; `zone` is that of the start time in its header (None: local)."""
     style, script = _asset("view.css"), _asset("view.js")
-    data = _Page(trace, zone).data()
+    data = _clean(_Page(trace, zone).data())
     parts = {
         "title": html.escape(text.clean(f"{data['name']} · gt-trace")),
         "style": style,
@@ -67,7 +70,7 @@ class _Page:
 
     def __init__(self, trace: Trace, zone: tzinfo | None) -> None:
         self.trace = trace
-        self.started = text.moment(trace.start_ns, zone)
+        self.zone = zone
         self.resources: list[dict[str, Any]] = []
         self._numbers: dict[int, int] = {}
 
@@ -78,7 +81,7 @@ class _Page:
         state, _ = STATES.get(trace.state, (trace.state, ""))
         words = f"{state}: {trace.reason}" if trace.reason and trace.state == "ended" else state
         return {
-            "name": titles.text(trace.info.get("session")) or rows[0]["title"] if rows else "No spans",
+            "name": self._name(rows),
             "state": {"kind": trace.state, "text": words},
             "facts": [list(fact) for fact in self._facts() if fact[1]],
             "notes": list(self._notes()),
@@ -86,8 +89,22 @@ class _Page:
             "length": max((trace.axis_end_ns - trace.axis_start_ns) / 1e3, 1),
             "gaps": [[self._at(begin), self._at(until)] for begin, until in trace.gaps],
             "rows": rows,
+            "nothing": "" if rows else self._nothing(),
             "resources": self.resources,
         }
+
+    def _name(self, rows: list[dict[str, Any]]) -> str:
+        """Return what the page is called: its session, else its first span."""
+        trace = self.trace
+        if trace.run and not trace.info:
+            return UNDESCRIBED
+        return titles.text(trace.info.get("session")) or (rows[0]["title"] if rows else OUTSIDE)
+
+    def _nothing(self) -> str:
+        """Return why there is no row."""
+        if self.trace.chosen:
+            return f"Nothing to show: none of {text.counted(self.trace.spans, 'span')} is in this choice."
+        return "Nothing to show: no span has been recorded."
 
     def _at(self, time_ns: int) -> float:
         return (text.within(time_ns) - self.trace.axis_start_ns) / 1e3
@@ -98,20 +115,23 @@ class _Page:
         for name, key in (("Role", "role"), ("Rig", "rig"), ("Agent", "agent_name")):
             yield name, titles.text(trace.info.get(key)), ""
         yield "Bead", titles.text(trace.info.get("issue_id")), "bead"
-        offset = self.started.strftime("%z")
-        yield "Started", f"{self.started:%Y-%m-%d %H:%M:%S} {offset[:3]}:{offset[3:5]}", ""
-        yield "Took", text.duration(trace.end_ns - trace.start_ns), ""
+        yield "Started", started(trace, self.zone), ""
+        yield "Took", lasted(trace), ""
         yield "Spans", str(trace.spans), ""
         yield "Errors", str(trace.errors), "bad" if trace.errors else ""
         yield "In progress", str(trace.live or ""), ""
         yield "Host", titles.text(trace.info.get("host")), ""
-        yield "Run" if trace.info else "Trace", trace.trace_id, "mono"
+        yield "Run" if trace.run else "Trace", trace.trace_id, "mono"
 
     def _notes(self) -> Iterator[str]:
         """Yield what a reader should know of what is and is not here."""
         trace = self.trace
         if trace.state == "live":
             yield "This page shows what was there when it was written; the session went on."
+        if trace.evidence:
+            yield f"{FOUND[:1].upper()}{FOUND[1:]}{trace.evidence}."
+        if any(node.minimum for node, _ in trace.walk()):
+            yield f"≥: {MINIMUM}."
         if trace.chosen:
             yield "Only a choice of its spans is on this page."
         yield from trace.notes
@@ -152,6 +172,7 @@ class _Page:
             "hidden": node.hidden,
             "faded": node.faded,
             "bad": node.errors > 0,
+            "minimum": node.minimum,
             "links": [_link(node_link) for node_link in node.links],
         }
         if node.members:
@@ -198,6 +219,17 @@ class _Page:
             "body": body if body != name else "",
             "attributes": {key: said for key, value in log.attributes.items() if (said := own(key, value))},
         }
+
+
+def _clean(value: Any) -> Any:
+    """Return data with all text as a terminal would show it, line by line, but what stands as recorded."""
+    if isinstance(value, str):
+        return "\n".join(map(text.clean, value.split("\n"))) if "\n" in value else text.clean(value)
+    if isinstance(value, list):
+        return [_clean(item) for item in value]
+    if isinstance(value, dict):
+        return {name: item if name in _RECORDED else _clean(item) for name, item in value.items()}
+    return value
 
 
 def _link(link: Link) -> dict[str, Any]:

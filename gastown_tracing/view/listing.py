@@ -8,8 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gastown_tracing.journal.parse import ReadSpan
 from gastown_tracing.journal.reader import Run, RunData
 from gastown_tracing.view import text, titles
+from gastown_tracing.view.began import began
 from gastown_tracing.view.choice import beads
 from gastown_tracing.view.table import Cell, Column, table
 from gastown_tracing.view.theme import Style
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 #: content.
 _SPAN, _FAILED = b'"startTimeUnixNano"', b'"status":{"code":2'
 
+#: A span outside any session: its end, now where it is in progress; whether it is; the span.
+_Seen = tuple[int, bool, ReadSpan]
+
 _STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
 
 
@@ -28,7 +33,9 @@ _STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
 class Row:
     """One session, or one command outside any (then `session` is the command). Times are nanoseconds.
 
-    `state` is `live`, `ended`, `dead` (not closed yet) or `unknown`; `reason` why it ended.
+    `state` is `live`, `ended`, `dead` (not closed yet) or `unknown`; `reason` why it ended. Where nobody
+    knows when it began, `start_ns` and `duration_ns` are None. Where it has not ended, or nobody saw it end,
+    `end_known` is False and the duration the least that it can be.
     """
 
     run_id: str
@@ -39,15 +46,22 @@ class Row:
     rig: str
     agent: str
     bead: str
-    start_ns: int
-    duration_ns: int
+    start_ns: int | None
+    duration_ns: int | None
+    end_known: bool
     spans: int
     errors: int
 
     def data(self) -> dict[str, object]:
         """Return the row for JSON, with its start as an ISO time too."""
-        started = text.moment(self.start_ns)
-        return {**asdict(self), "start": started.isoformat(timespec="milliseconds")}
+        start = None if self.start_ns is None else text.moment(self.start_ns)
+        return {**asdict(self), "start": start and start.isoformat(timespec="milliseconds")}
+
+    def took(self) -> str:
+        """Return the duration in words."""
+        if self.duration_ns is None:
+            return "?"
+        return text.took(self.duration_ns, minimum=not self.end_known and self.state != "live")
 
 
 def row(run: Run, look: Look) -> Row:
@@ -57,7 +71,8 @@ def row(run: Run, look: Look) -> Row:
         return titles.text(run.info.get(name))
 
     state = "ended" if run.closed else look(run)
-    until = run.end_ns or (run.last_activity_ns if state == "dead" else time.time_ns())
+    start = began(run)
+    until = run.end_ns or (time.time_ns() if state == "live" else run.last_activity_ns)
     spans, errors = _counted(run)
     return Row(
         run.trace_id,
@@ -68,8 +83,9 @@ def row(run: Run, look: Look) -> Row:
         info("rig"),
         info("agent_name"),
         " ".join(beads(run)[-1:]),
-        run.start_ns,
-        max(until - run.start_ns, 0),
+        start or None,
+        max(until - start, 0) if start else None,
+        run.root is not None and titles.end_known(run.root),
         spans,
         errors,
     )
@@ -92,27 +108,34 @@ def _counted(run: Run) -> tuple[int, int]:
 
 def loose(data: RunData) -> list[Row]:
     """Return the traces outside any session, newest first: each by its first command."""
-    traces: dict[str, list[tuple[bool, int, int, str, bool]]] = {}
+    traces: dict[str, list[_Seen]] = {}
     now = time.time_ns()
-    for spans, live in ((data.spans, False), (data.in_progress, True)):
-        for span in spans:
-            title = " ".join(filter(None, titles.title(span.name, span.attributes)))
-            end = now if live else span.end_ns
-            entry = (bool(span.parent_id), span.start_ns, end, title, span.status_code == 2)
-            traces.setdefault(span.trace_id, []).append(entry)
-    rows = [_loose_row(trace_id, entries, now) for trace_id, entries in traces.items()]
-    return sorted(rows, key=lambda found: (-found.start_ns, found.run_id))
+    for span in data.spans:
+        traces.setdefault(span.trace_id, []).append((span.end_ns, False, span))
+    for span in data.in_progress:
+        traces.setdefault(span.trace_id, []).append((now, True, span))
+    rows = [_loose_row(trace_id, seen) for trace_id, seen in traces.items()]
+    return sorted(rows, key=lambda found: (-(found.start_ns or 0), found.run_id))
 
 
-def _loose_row(trace_id: str, entries: list[tuple[bool, int, int, str, bool]], now: int) -> Row:
-    """Return a trace by its first command; an entry is (has a parent, start, end, title, failed)."""
-    first = min(entries)
-    start = min(entry[1] for entry in entries)
-    end = max(entry[2] for entry in entries)
-    errors = sum(entry[4] for entry in entries)
-    state = "live" if end == now else "ended"
+def _loose_row(trace_id: str, seen: list[_Seen]) -> Row:
+    """Return a trace by its first command."""
+    spans = [span for _, _, span in seen]
+    first = min(spans, key=lambda span: (bool(span.parent_id), span.start_ns))
+    title = " ".join(filter(None, titles.title(first.name, first.attributes)))
+    end, live, last = max(seen, key=lambda one: one[:2])
+    start = min(span.start_ns for span in spans)
     return Row(
-        trace_id, state, "", first[3], "", "", "", "", start, max(end - start, 0), len(entries), errors
+        trace_id,
+        "live" if live else "ended",
+        "",
+        title,
+        *("", "", "", ""),
+        start,
+        max(end - start, 0),
+        not live and titles.end_known(last),
+        len(spans),
+        sum(titles.failed(span) for span in spans),
     )
 
 
@@ -146,7 +169,7 @@ def _cells(found: Row) -> list[Cell]:
         (found.agent, ""),
         (found.bead, "bead"),
         (_started(found.start_ns), ""),
-        (text.duration(found.duration_ns), ""),
+        (found.took(), ""),
         (str(found.spans), "dim"),
         (str(found.errors), "error" if found.errors else "dim"),
         (found.run_id[:8], "dim"),
@@ -170,7 +193,7 @@ def commands(rows: Sequence[Row], style: Style) -> str:
         [
             (found.session, "live" if found.state == "live" else ""),
             (_started(found.start_ns), ""),
-            (text.duration(found.duration_ns), ""),
+            (found.took(), ""),
             (str(found.spans), "dim"),
             (str(found.errors), "error" if found.errors else "dim"),
             (found.run_id[:8], "dim"),
@@ -180,8 +203,10 @@ def commands(rows: Sequence[Row], style: Style) -> str:
     return table(_COMMANDS, cells, style)
 
 
-def _started(start_ns: int) -> str:
+def _started(start_ns: int | None) -> str:
     """Return a local time, its date only where it is not today."""
+    if start_ns is None:
+        return "?"
     started = text.moment(start_ns)
     today = started.date() == datetime.now().date()
     return f"{started:%H:%M:%S}" if today else f"{started:%Y-%m-%d %H:%M}"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from gastown_tracing.view import text, titles
@@ -15,6 +18,9 @@ COMMON = frozenset(
     "run.id run.uuid instance town_root agent_type role agent_name session_id rig "  # noqa: SIM905 - reads as it is
     "work_rig work_bead work_mol work_build log.record.uid".split()
 )
+
+#: What makes a value more than one word.
+_MANY = re.compile(r'[\s"=]')
 
 
 def log_line(screen: Screen, log: ReadLog) -> tuple[str, str]:
@@ -30,8 +36,16 @@ def log_line(screen: Screen, log: ReadLog) -> tuple[str, str]:
     ]
     if body != event:
         words.append(body)
-    words += [f"{name}={said}" for name, value in log.attributes.items() if (said := own(name, value))]
+    words += [f"{name}={said(value)}" for name, value in log.attributes.items() if own(name, value)]
     return " ".join(screen.clean(word) for word in words if word), "error" if error else "dim"
+
+
+def said(value: object) -> str:
+    """Return an attribute's value as one word: quoted where it is several, a float in 4 digits or whole."""
+    if isinstance(value, float) and isfinite(value):
+        return f"{value:.0f}" if 1e3 <= abs(value) < 1e15 else f"{value:.4g}"
+    word = titles.text(value)
+    return json.dumps(word, ensure_ascii=False) if _MANY.search(word) else word
 
 
 def own(name: str, value: object) -> str:

@@ -48,7 +48,7 @@ class Source:
     `live`, `ended`, `unknown`, `dead`; `names` says what is known about spans that links point to, `effects`
     lists, by the span here, the spans elsewhere that name it as their cause, and `notes` says in words where
     neither was looked for. Times are nanoseconds since the
-    epoch.
+    epoch; `start_ns` is 0 where nothing tells it, `end_ns` of an open run is its last sign of life.
     """
 
     trace_id: str
@@ -72,8 +72,9 @@ class Node:
 
     `state` is `ok`, `error` or `live`; `error` the failure in words; `orphan` why it hangs where it does;
     `twin` that another span has its id. `spans` and `errors` count it and everything under it. `busy_ns` is
-    its length, a fold's the sum of its members'. `hidden` counts spans below it that a filter left out;
-    `faded` marks one shown only for what is under it.
+    its length, a fold's the sum of its members'; where `minimum` says so, the least that it can be, for
+    nobody saw the end. `hidden` counts spans below it that a filter left out; `faded` marks one shown only
+    for what is under it.
     """
 
     span_id: str
@@ -99,6 +100,7 @@ class Node:
     spans: int = 1
     errors: int = 0
     busy_ns: int = 0
+    minimum: bool = False
     hidden: int = 0
     faded: bool = False
     span: ReadSpan | None = None
@@ -108,8 +110,10 @@ class Node:
 class Trace:
     """One trace, ready to draw.
 
-    `gaps` are stretches of at least two seconds in which nothing ran; `folded` counts spans that stand in
-    folds; `chosen` says that a filter left something out.
+    `run` says that it is a session's; `start_ns` is 0 where nobody knows when it began. `minimum` says that
+    nobody saw it end, `evidence` in words how that was found. `gaps` are stretches of at least two seconds in
+    which nothing ran; `folded` counts spans that stand in folds; `chosen` says that a filter left something
+    out.
     """
 
     trace_id: str
@@ -126,6 +130,9 @@ class Trace:
     live: int
     skipped: list[str]
     gaps: list[tuple[int, int]]
+    run: bool = False
+    minimum: bool = False
+    evidence: str = ""
     folded: int = 0
     chosen: bool = False
     notes: list[str] = field(default_factory=list)
@@ -147,7 +154,7 @@ def build(source: Source, now_ns: int) -> Trace:
     _count(roots)
     start = min((node.start_ns for node in nodes), default=text.within(source.start_ns))
     end = max((node.end_ns for node in nodes), default=start)
-    reason = titles.text(root.span.attributes.get("reason")) if root and root.span else ""
+    facts = root.span.attributes if root and root.span else {}
     errors = sum(node.state == "error" for node in nodes)
     live = sum(node.state == "live" for node in nodes)
     head = root or min(roots, key=lambda node: node.start_ns, default=None)
@@ -155,8 +162,8 @@ def build(source: Source, now_ns: int) -> Trace:
         source.trace_id,
         source.info,
         source.state,
-        reason,
-        head.start_ns if head else start,
+        titles.text(facts.get("reason")),
+        head.start_ns if head and (source.spans or source.in_progress or source.start_ns) else 0,
         head.end_ns if root and head else end,
         start,
         end,
@@ -166,6 +173,9 @@ def build(source: Source, now_ns: int) -> Trace:
         live,
         source.skipped,
         _gaps(nodes, start, end),
+        root is not None,
+        root is not None and root.minimum,
+        titles.text(facts.get("gastown.evidence")),
         notes=source.notes,
     )
 
@@ -199,6 +209,7 @@ def _node(span: ReadSpan, source: Source, live_until: int) -> Node:
     node.error = error
     node.state = "live" if live_until else "error" if error else "ok"
     node.busy_ns = end - start
+    node.minimum = not live_until and not titles.end_known(span)
     node.span = span
     if span.links:
         node.links = [
@@ -214,13 +225,15 @@ def _open_root(source: Source, nodes: list[Node], now_ns: int) -> Node:
     """Return the root of a run whose root span has not been written yet, from what run.json says."""
     first = min((node.start_ns for node in nodes), default=now_ns)
     start = text.within(source.start_ns or first)
-    live = source.state in ("live", "unknown")
-    end = now_ns if live else source.end_ns or max((node.end_ns for node in nodes), default=start)
+    live = source.state == "live"
+    seen = max((node.end_ns for node in nodes), default=start)
+    end = now_ns if live else max(text.within(source.end_ns), seen) if source.start_ns else seen
     name = titles.text(source.info.get("name")) or "gt.session"
     session = titles.text(source.info.get("session"))
     node = Node(source.root_id, name, f"{name} {session}".strip(), start, max(end, start), family="session")
     node.state = "live" if live else "ok"
     node.busy_ns = node.end_ns - start
+    node.minimum = not live
     node.work = titles.text(source.info.get("issue_id"))
     node.links = list(source.effects.get(source.root_id, ()))
     return node

@@ -88,6 +88,7 @@ def _folded(members: list[Node], period: int, times: int) -> Node:
     node.errors = sum(member.errors for member in members)
     node.spans = sum(member.spans for member in members)
     node.busy_ns = sum(member.busy_ns for member in members)
+    node.minimum = any(member.minimum for member in members)
     node.logs = [log for member in members for log in member.logs]
     if node.failed:
         node.state = "error"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from datetime import datetime, tzinfo
 
 #: Sub-second units, largest first: (nanoseconds, name).
@@ -14,13 +15,13 @@ _LARGE = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
 #: What looks the same, or nearly, in ASCII.
 _PLAIN = (
-    *(("‹", "<"), ("›", ">"), ("…", "..."), ("µ", "u"), ("→", "->")),
+    *(("‹", "<"), ("›", ">"), ("…", "..."), ("µ", "u"), ("→", "->"), ("≥", ">="), ("Σ", "sum")),
     ("×", "x"),  # noqa: RUF001 - the sign itself
 )
 
 #: Text of which every character takes one cell: Latin, and what our own glyphs are made of.
 _NARROW = re.compile(
-    r"[ -\u02ff\u2010-\u2027\u2039\u203a\u2190-\u21ff\u22ef\u2400-\u2421\u2500-\u25fc\u2717]*"
+    r"[ -\u02ff\u2010-\u2027\u2039\u203a\u2190-\u21ff\u2265\u22ef\u2400-\u2421\u2500-\u25fc\u2717]*"
 )
 
 #: In the year 9999, in every time zone.
@@ -145,6 +146,19 @@ def wrap(parts: list[str], cells: int, separator: str) -> list[list[int]]:
     return lines
 
 
+def paragraph(words: str, cells: int, mark: str) -> Iterator[str]:
+    """Yield `words` broken at spaces into lines of at most `cells`; `mark` ends a word that is cut."""
+    line = ""
+    for word in words.split(" "):
+        piece = cut(word, cells, mark)
+        if line and width(line) + 1 + width(piece) > cells:
+            yield line
+            line = piece
+        else:
+            line = f"{line} {piece}" if line else piece
+    yield line
+
+
 def within(time_ns: int) -> int:
     """Return a time as OTLP's unsigned 64 bits can have it, whatever a file says."""
     return min(max(time_ns, 0), 2**64 - 1)
@@ -169,6 +183,13 @@ def duration(nanoseconds: int) -> str:
             whole, rest = divmod(seconds, unit)
             return f"{whole}{name} {rest // small:02d}{small_name}"
     return f"{seconds} s"
+
+
+def took(nanoseconds: int, *, minimum: bool = False) -> str:
+    """Return how long something took; where only a minimum is known `≥ 12 ms`, or `?` for a minimum of 0."""
+    if not minimum:
+        return duration(nanoseconds)
+    return f"≥ {duration(nanoseconds)}" if nanoseconds > 0 else "?"
 
 
 def _short_duration(nanoseconds: int) -> str:
@@ -204,6 +225,14 @@ def tick(nanoseconds: int) -> str:
             )
             return text if rest == 0 or unit > 60 else f"{text}.{rest // 10**8}"
     return ""
+
+
+def size(count: int) -> str:
+    """Return a number of bytes in words: `812 bytes`, `3.4 kB`, `1.2 MB`."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return counted(count, "byte")
 
 
 def counted(number: int, noun: str) -> str:

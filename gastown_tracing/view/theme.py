@@ -16,6 +16,8 @@ class Glyphs:
     deep: str
     dot: str
     times: str
+    total: str
+    least: str
     more: str
     error: str
     live: str
@@ -42,6 +44,8 @@ UTF8 = Glyphs(
     deep="⋯ ",
     dot=" · ",
     times="×",  # noqa: RUF001 - the sign itself
+    total="Σ",
+    least="≥",
     more="…",
     error="✗",
     live="●",
@@ -66,6 +70,8 @@ ASCII = Glyphs(
     deep="~ ",
     dot=" - ",
     times="x",
+    total="sum",
+    least=">=",
     more="...",
     error="!",
     live="*",

@@ -160,12 +160,34 @@ def process(attributes: Attributes, resource: Attributes) -> str:
     return f"{executable or text(resource.get('service.name'))}[{pid}]" if pid else executable
 
 
+def interrupted(span: Span) -> bool:
+    """Say whether a span was ended by others, after its process had died."""
+    return span.attributes.get("gastown.interrupted") is True
+
+
+def end_known(span: Span) -> bool:
+    """Say whether a span's end is its end, not the last sign of life of what was found dead later."""
+    if interrupted(span):
+        return False
+    known = span.attributes.get("gastown.end_time.known")
+    if not isinstance(known, bool):
+        known = span.attributes.get("reason") != "lost"
+    return known or bool(span.parent_id)  # what is under a lost session ended when it says
+
+
+def failed(span: Span) -> bool:
+    """Say whether a span failed: its status is an error, or it was interrupted."""
+    return span.status_code == 2 or interrupted(span)
+
+
 def failure(span: Span) -> str:
-    """Return why a span failed, in words; empty where its status is not an error."""
-    if span.status_code != 2:
+    """Return why a span failed, in words; empty where it did not."""
+    if not failed(span):
         return ""
     attributes = span.attributes
     message = span.status_message or text(attributes.get("error"))
+    if interrupted(span) and "interrupted" not in message:
+        message = f"interrupted: {message}" if message else "interrupted"
     code = text(attributes.get("process.exit.code", attributes.get("exit_code")))
     said = f"exit {code}" if code and code != "0" else ""
     if said and code not in message.replace(":", " ").split():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from view_kit import ROOT, RUN, Book, a_day
+from view_kit import ROOT, RUN, Book, a_day, at
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -61,9 +61,29 @@ def live(root: Path) -> Book:
 
 
 def interrupted(root: Path) -> Book:
+    """Found dead later: three calls of which nobody saw the end, one of them without any sign of life."""
     book = Book(root)
     book.marker("bd.call", 2, live=False, died=9, subcommand="ready")
-    book.close(10, "lost")
+    book.marker("bd.call", 9, live=False, died=9, subcommand="show")
+    book.span("bd.call", 9.5, 10, error="", subcommand="list", **{"gastown.interrupted": True})
+    evidence = "tmux server 4711 answers without it"
+    book.close(10, "lost", **{"gastown.end_time.known": False, "gastown.evidence": evidence})
+    return book
+
+
+def undescribed(root: Path) -> Book:
+    """A run without run.json, as a full disk leaves it, with a call in it."""
+    book = Book(root)
+    (book.directory / "run.json").unlink()
+    book.span("bd.call", 3, 3.5, subcommand="list")
+    os.utime(book.directory / "traces.jsonl", ns=(at(4), at(4)))
+    return book
+
+
+def stub(root: Path) -> Book:
+    """A run with an empty run.json and nothing else."""
+    book = Book(root)
+    (book.directory / "run.json").write_text("")
     return book
 
 
@@ -121,6 +141,8 @@ def patterns(root: Path) -> Book:
 SCENES: dict[str, Callable[[Path], Book]] = {
     "live": live,
     "interrupted": interrupted,
+    "undescribed": undescribed,
+    "stub": stub,
     "odd": odd,
     "hostile": hostile,
     "patterns": patterns,
@@ -135,6 +157,32 @@ def test_a_scene_looks_as_it_should(tmp_path: Path, scene: str, ascii: bool) -> 
         f"{scene}-80-{'ascii' if ascii else 'utf8'}",
         SCENES[scene](tmp_path).draw(now=12.5, options={"ascii": ascii}),
     )
+
+
+def test_log_values_are_words(tmp_path: Path) -> None:
+    """In the picture of a log record values of several words are quoted and floats rounded."""
+    book = Book(tmp_path)
+    call = book.span("bd.call", 1, 2, subcommand="list")
+    book.log("bd.call", 2, call, error='no "such" bead', duration_ms=403.512874, ratio=0.000123456,
+             bytes=123456.789, count=7)  # fmt: skip
+    drawn = book.draw(160, options={"logs": True})
+    assert 'error="no \\"such\\" bead" duration_ms=403.5 ratio=0.0001235 bytes=123457 count=7' in drawn
+
+
+def test_each_kind_of_remark_has_one_place(tmp_path: Path) -> None:
+    """At 80 columns the process stands beside every row, its id whole, and the words of a failure below."""
+    book = Book(tmp_path)
+    for pid, name, error in (
+        (7, "bd", "exit 1"),
+        (123456, "a-very-long-executable", "exit 2"),
+        (8, "bd", "it was not there"),
+    ):
+        facts = {"name": name, "process.executable.name": name, "process.pid": pid}
+        book.span("exec", 1, 2, error=error, attributes=facts)
+    lines = book.draw(80, every=True).splitlines()
+    rows = [index for index, line in enumerate(lines) if "╴✗" in line]
+    assert [lines[index].rsplit(maxsplit=1)[1] for index in rows] == ["bd[7]", "a-very-…[123456]", "bd[8]"]
+    assert [lines[index + 1].split("✗ ")[1] for index in rows] == ["exit 1", "exit 2", "it was not there"]
 
 
 def test_a_live_session_is_green_at_160(tmp_path: Path) -> None:

@@ -39,6 +39,11 @@
     if (s < 86400) return `${Math.floor(s / 3600)}h ${two(Math.floor(s % 3600 / 60))}m`;
     return `${Math.floor(s / 86400)}d ${two(Math.floor(s % 86400 / 3600))}h`;
   }
+  /* How long a row took: at least so long where nobody saw the end, of a fold the sum. */
+  function took(row) {
+    const said = row.minimum ? row.busy > 0 ? `≥ ${duration(row.busy)}` : "?" : duration(row.busy);
+    return row.count ? `Σ ${said}` : said;
+  }
   function el(name, className, text) {
     const node = document.createElement(name);
     if (className) node.className = className;
@@ -194,7 +199,7 @@
     if (row.count) cell.append(el("span", "chip", `×${row.count}`));
     if (row.orphan) cell.append(el("span", "chip", "⇡ orphan"));
     if (row.state === "live") cell.append(el("span", "chip live", "live"));
-    if (row.failed) cell.append(el("span", "chip bad", `${row.failed} failed`));
+    if (row.failed) cell.append(el("span", "chip bad", `✗ ${row.failed} failed`));
     else if (row.error) cell.append(el("span", "chip bad", `✗ ${row.error}`));
     cell.append(marked(el("span", "detail"), row.detail || ""));
     if (row.links) cell.append(el("span", "chip", row.links.some((link) => link.effect) ? "⇢ effect" : "⇠ cause"));
@@ -213,9 +218,9 @@
     node.setAttribute("aria-rowindex", n + 1);
     node.setAttribute("aria-selected", String(i === chosen));
     if (hasChildren(i)) node.setAttribute("aria-expanded", String(!folded[i]));
-    const took = el("div", "took", duration(row.busy));
-    took.setAttribute("role", "gridcell");
-    node.append(label(i), lane(i, width), took);
+    const length = el("div", "took", took(row));
+    length.setAttribute("role", "gridcell");
+    node.append(label(i), lane(i, width), length);
     return node;
   }
   function drawRows(every = false) {
@@ -321,12 +326,16 @@
     $("found").textContent = hits.size ? `${[...hits].indexOf(chosen) + 1} of ${hits.size}` : "nothing found";
   };
 
-  /* The details of one span. Everything goes in as text, never as markup. */
+  /* The details of one span. Everything goes in as text, never as markup, and what would steer the text as its code. */
+  const visible = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, (c) => {
+    const code = c.codePointAt(0).toString(16);
+    return "\n\t".includes(c) ? c : code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`;
+  });
   function pairs(table, values) {
     for (const [name, value] of Object.entries(values)) {
-      const tr = el("tr"), th = el("th", "", name);
+      const tr = el("tr"), th = el("th", "", visible(name));
       th.scope = "row";
-      tr.append(th, el("td", "mono", typeof value === "string" ? value : JSON.stringify(value)));
+      tr.append(th, el("td", "mono", visible(typeof value === "string" ? value : JSON.stringify(value))));
       table.append(tr);
     }
     return table;
@@ -349,7 +358,7 @@
     }
     const began = new Date(trace.epoch + row.start / 1e3);
     section(panel, "When and where", {
-      Started: `+${duration(row.start)} · ${began.toLocaleTimeString()}`, Took: row.state === "live" ? `${duration(row.busy)} so far` : duration(row.busy),
+      Started: `+${duration(row.start)} · ${began.toLocaleTimeString()}`, Took: row.state === "live" ? `${duration(row.busy)} so far` : took(row),
       ...(row.process && { Process: row.process }), ...(row.work && { "Work item": row.work }), ...(row.name && { Span: row.name }), ...(row.id && { "Span id": row.id }), ...(row.parentId && { "Parent id": row.parentId }),
     });
     section(panel, "Attributes", row.attributes);
@@ -376,6 +385,34 @@
     $("details").hidden = true;
     tree.focus();
     draw();
+  }
+
+  /* What stands above and below. */
+  $("name").textContent = trace.name;
+  $("state").textContent = trace.state.text;
+  $("state").classList.add(trace.state.kind);
+  for (const [name, value, kind] of trace.facts) {
+    const box = el("div");
+    box.append(el("dt", "", name), el("dd", kind, value));
+    $("facts").append(box);
+  }
+  $("notes").textContent = trace.notes.join(" ");
+  $("errors").textContent = failing.length === 1 ? "1 error" : `${failing.length} errors`;
+  $("errors").disabled = !failing.length;
+  const families = { session: "session", gt: "gt", bd: "bd", git: "git", mail: "mail, sling", agent: "agent", other: "other" }, used = new Set(rows.map((row) => row.family));
+  for (const [name, text] of Object.entries(families)) if (used.has(name)) {
+    const item = el("span", name);
+    item.append(el("i"), text);
+    $("legend").append(item);
+  }
+  compress(true);
+  arrange();
+  draw();
+  if (!rows.length) {
+    $("nothing").textContent = trace.nothing;
+    $("nothing").hidden = false;
+    for (const control of document.querySelectorAll("#tools button, #tools input")) control.disabled = true;
+    return;
   }
 
   /* Keys and pointers. */
@@ -450,25 +487,4 @@
   addEventListener("afterprint", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { picture = null; draw(); });
 
-  /* What stands above and below. */
-  $("name").textContent = trace.name;
-  $("state").textContent = trace.state.text;
-  $("state").classList.add(trace.state.kind);
-  for (const [name, value, kind] of trace.facts) {
-    const box = el("div");
-    box.append(el("dt", "", name), el("dd", kind, value));
-    $("facts").append(box);
-  }
-  $("notes").textContent = trace.notes.join(" ");
-  $("errors").textContent = failing.length === 1 ? "1 error" : `${failing.length} errors`;
-  $("errors").disabled = !failing.length;
-  const families = { session: "session", gt: "gt", bd: "bd", git: "git", mail: "mail, sling", agent: "agent", other: "other" }, used = new Set(rows.map((row) => row.family));
-  for (const [name, text] of Object.entries(families)) if (used.has(name)) {
-    const item = el("span", name);
-    item.append(el("i"), text);
-    $("legend").append(item);
-  }
-  compress(true);
-  arrange();
-  draw();
 })();
