@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
@@ -10,6 +9,8 @@ import click
 from gastown_tracing.cli import reading
 
 if TYPE_CHECKING:
+    from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.view.choice import Choice
     from gastown_tracing.view.listing import Row
     from gastown_tracing.view.theme import Style
 
@@ -41,7 +42,8 @@ def command(
     """List sessions, newest first.
 
     --agent, --rig, --bead and --since choose; commands outside any session have none of the first three.
-    --json prints one object a line. Nothing is written: a session that died is shown as dead, and
+    `≥ 15 ms` is how long a session lasted at least, of which nobody saw the end; `?` what nothing tells.
+    --json prints one array. Nothing is written: a session that died is shown as dead, and
     `gt-trace session list` closes it.
 
     Exit codes: 0 listed, 1 no journal or it cannot be read, 2 wrong options; 141 the pipe was closed.
@@ -58,13 +60,23 @@ def command(
     if not every:
         commands = commands[:SHOWN]
     if as_json:
-        reading.say("".join(json.dumps(row.data()) + "\n" for row in [*rows, *commands]))
+        reading.say_list(row.data() for row in [*rows, *commands])
         return
     reading.say(_tables(rows, commands, reading.style(color, plain, width, elsewhere=1_000)))
     if not rows and not commands:
-        click.echo("gt-trace: no sessions here" if not runs else "", err=True)
+        click.echo(f"gt-trace: {_nothing(place, chosen)}", err=True)
     if len(runs) > len(shown):
         click.echo(f"{len(runs) - len(shown)} older: --all lists them", err=True)
+
+
+def _nothing(journal: Journal, chosen: Choice) -> str:
+    """Return in words why no session is listed."""
+    from gastown_tracing.journal.reader import list_runs
+    from gastown_tracing.view import text
+
+    if recorded := len(list_runs(journal)):
+        return f"none of {text.counted(recorded, 'session')} matches {chosen.words()}"
+    return "no session has been recorded yet"
 
 
 def _tables(rows: list[Row], commands: list[Row], style: Style) -> str:

@@ -28,6 +28,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
     Exit codes: 0 removed, 1 no such run, still alive, not removed, or no to the question; 2 wrong options.
     """
     from gastown_tracing.journal.reader import LookupFailed, list_runs, resolve
+    from gastown_tracing.view import text
 
     place = reading.open_journal(journal)
     try:
@@ -45,7 +46,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
     if not yes and not _agreed(f"Remove {name}?"):
         raise reading.Failure(f"{name} was kept; --yes removes it without asking")
     size = sum(_remove(place, directory) for directory in run.directories)
-    click.echo(f"removed {name}: {size / 1e6:.1f} MB")
+    click.echo(f"removed {name}: {text.size(size)}")
 
 
 def _agreed(question: str) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import select
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -49,17 +50,47 @@ class WrongUse(Failure):
     exit_code = 2
 
 
+class Word(click.types.StringParamType):
+    """An option's value that is no option itself: one is missing where the next option stands in its place.
+
+    A single dash is a value. An empty text is one only where `empty` says so.
+    """
+
+    name = "text"
+
+    def __init__(self, *, empty: bool = False) -> None:
+        self.empty = empty
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the value; fail as a wrong use where it is none."""
+        said = str(value)
+        if said.startswith("-") and said != "-":
+            self.fail(f"a value is missing before {said}", param, ctx)
+        if not said and not self.empty:
+            self.fail("the value is empty", param, ctx)
+        return said
+
+
 journal_option = click.option(
-    "--journal", metavar="DIR", help="The journal; default: GT_OTEL_JOURNAL, else the town's own."
+    "--journal",
+    type=Word(),
+    metavar="DIR",
+    help="The journal; default: GT_OTEL_JOURNAL, else the town's own.",
 )
-json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+json_option = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON; a list is an array, an object a line."
+)
+
+
+def _chosen(name: str, metavar: str, meaning: str) -> Callable[[_Command], _Command]:
+    return click.option(name, default="", type=Word(empty=True), metavar=metavar, help=meaning)
+
+
 _CHOICE = (
-    click.option("--agent", default="", metavar="NAME", help="Of this agent, role or kind of agent."),
-    click.option("--rig", default="", metavar="NAME", help="Of this rig."),
-    click.option("--bead", default="", metavar="ID", help="Started for this bead, or primed on it."),
-    click.option(
-        "--since", default="", metavar="WHEN", help="Active since 90s, 30m, 2h, 7d ago or an ISO time."
-    ),
+    _chosen("--agent", "NAME", "Of this agent, role or kind of agent."),
+    _chosen("--rig", "NAME", "Of this rig."),
+    _chosen("--bead", "ID", "Started for this bead, or primed on it."),
+    _chosen("--since", "WHEN", "Active since 90s, 30m, 2h, 7d ago or an ISO time."),
 )
 _LOOKS = (
     click.option(
@@ -92,14 +123,20 @@ def _with(command: _Command, options: tuple[Callable[[_Command], _Command], ...]
 
 
 def open_journal(given: str | None) -> Journal:
-    """Return the journal to read: the one an option names, else the one in force."""
+    """Return the journal to read: the one an option names, else the one in force, or fail."""
     from gastown_tracing.cli.paths import absolute
     from gastown_tracing.journal.layout import Journal
 
     journal = Journal(absolute(given)) if given else config.load(os.environ).journal
-    if not journal.exists():
-        raise Failure(f"no journal at {journal.root}: `gt-trace demo` makes one, --journal DIR names another")
-    return journal
+    if journal.exists():
+        return journal
+    if given:
+        raise Failure(
+            f"{journal.root} is no journal: it has no file VERSION; give the directory that has one"
+        )
+    raise Failure(
+        f'no journal at {journal.root}: `eval "$(gt-trace env)"` makes one and switches telemetry on'
+    )
 
 
 def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
@@ -107,7 +144,7 @@ def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
     from gastown_tracing.view.choice import Choice, parse_since
 
     try:
-        return Choice(agent, rig, bead, parse_since(since) if since else None)
+        return Choice(agent, rig, bead, parse_since(since) if since else None, since)
     except ValueError as error:
         raise WrongUse(str(error)) from error
 
@@ -169,6 +206,11 @@ def say(text: str) -> None:
         leave(PIPE_CLOSED)
     except OSError as error:
         leave(1, f"gt-trace: cannot write: {error.strerror}")
+
+
+def say_list(items: Iterable[dict[str, object]]) -> None:
+    """Print objects as one JSON array, each on a line of its own: for programs, and for grep."""
+    say("[" + ",\n".join(json.dumps(item) for item in items) + "]\n")
 
 
 def _write(descriptor: int, data: memoryview) -> int:

@@ -50,7 +50,9 @@ class _Wish:
     help="Only the N spans with the most time of their own.",
 )
 @click.option("--depth", type=click.IntRange(min=0), metavar="N", help="Only N levels under the root.")
-@click.option("--html", metavar="FILE", help="Write one self-contained page instead.")
+@click.option(
+    "--html", type=reading.Word(), metavar="FILE", help="Write one self-contained page instead; - prints it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print OTLP JSON instead: what has ended, on one line.")
 @reading.look_options
 @reading.journal_option
@@ -70,9 +72,11 @@ def command(
     width: int | None,
     journal: str | None,
 ) -> None:
-    """Show a session's trace as a waterfall: by run id or its first digits, session, bead, or the latest.
+    """Show a session's trace as a waterfall: by run id, session, bead, or the latest.
 
-    Like siblings in a row are one line, idle time is shortened on the axis; both are said below it.
+    The first digits of a run id stand for it, at least 4 of them. Like siblings in a row are one
+    line, idle time is shortened on the axis; both are said below it. `≥ 15 ms` is how long at least
+    something lasted of which nobody saw the end.
     A trace outside any session is shown by its id (see `gt-trace ls --loose`).
 
     --json prints one TracesData object; with --logs one LogsData object follows on the next line.
@@ -143,6 +147,9 @@ def _write_page(journal: Journal, trace_id: str, wish: _Wish, path: str) -> None
     from gastown_tracing.view import html
 
     page = html.render(_load(journal, trace_id, wish, reading.looker()))
+    if path == "-":
+        reading.say(page)
+        return
     try:
         with open(path, "w", encoding="utf-8") as file:
             file.write(page)

@@ -37,12 +37,16 @@ def parse_since(text: str, now_ns: int | None = None) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a user asked for; empty means any. `since_ns` keeps runs that were active after it."""
+    """What a user asked for; empty means any.
+
+    `since_ns` keeps runs that were active after it; `since` is how the user said it.
+    """
 
     agent: str = ""
     rig: str = ""
     bead: str = ""
     since_ns: int | None = None
+    since: str = ""
 
     def runs(self, journal: Journal) -> list[Run]:
         """Return the runs of the journal that are meant, newest first."""
@@ -61,6 +65,11 @@ class Choice:
         active |= {span.trace_id for span in data.in_progress}
         data.spans = [span for span in data.spans if span.trace_id in active]
         return data
+
+    def words(self) -> str:
+        """Return the choice as the options that make it; empty where it is everything."""
+        given = {"--agent": self.agent, "--rig": self.rig, "--bead": self.bead, "--since": self.since}
+        return " ".join(f"{option} {said}" for option, said in given.items() if said)
 
     def _means(self, run: Run) -> bool:
         info = run.info

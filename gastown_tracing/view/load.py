@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.parse import ReadSpan, Skip
-from gastown_tracing.journal.reader import LookupFailed, Run, RunData, read_loose, read_run, resolve
+from gastown_tracing.journal.reader import SHORTEST, LookupFailed, Run, read_loose, read_run, resolve
+from gastown_tracing.view.began import began
 from gastown_tracing.view.model import Source
 from gastown_tracing.view.neighbours import Neighbours
 from propagation.run import root_span_id
@@ -20,7 +21,7 @@ _HEX = frozenset("0123456789abcdef")
 
 def presumed_live(run: Run) -> str:
     """Return the state of an open run as far as the journal alone tells."""
-    return "live" if run.start_ns else "unknown"
+    return "live" if run.info else "unknown"
 
 
 def find(journal: Journal, text: str) -> str:
@@ -32,18 +33,16 @@ def find(journal: Journal, text: str) -> str:
         return resolve(journal, text)
     except LookupFailed:
         prefix = text.lower().replace("-", "")
-        if len(prefix) < 4 or not _HEX.issuperset(prefix):
+        if len(prefix) < SHORTEST or not _HEX.issuperset(prefix):
             raise
-        found = {
-            span.trace_id for span in _loose_spans(read_loose(journal)) if span.trace_id.startswith(prefix)
-        }
-        if len(found) != 1:
+        loose = read_loose(journal)
+        spans = loose.spans + loose.in_progress
+        found = {span.trace_id for span in spans if span.trace_id.startswith(prefix)}
+        if len(found) > 1:
+            raise LookupFailed(f"{text!r} begins {len(found)} traces: give more digits") from None
+        if not found:
             raise
         return found.pop()
-
-
-def _loose_spans(data: RunData) -> list[ReadSpan]:
-    return data.spans + data.in_progress
 
 
 def load(
@@ -64,7 +63,7 @@ def read(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
         data = read_run(journal, trace_id)
         source = Source(trace_id, data.spans, data.logs, data.in_progress, data.run.info)
         source.root_id = root_span_id(trace_id)
-        source.start_ns = data.run.start_ns
+        source.start_ns = began(data.run)
         source.end_ns = data.run.end_ns or data.run.last_activity_ns
         source.state = "ended" if data.run.closed else look(data.run)
     else:

@@ -279,8 +279,8 @@ def test_a_run_is_found_by_what_users_call_it(town: Journal, text: str, trace_id
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("4bf92f35", "'4bf92f35' is the beginning of 2 runs: give more digits"),
-        ("4bf", "no run, session or bead '4bf': see `gt-trace ls`"),
+        ("4bf92f35", "'4bf92f35' begins 2 runs, "),
+        ("4bf", "'4bf': the beginning of a run id takes at least 4 digits"),
         ("", "no run, session or bead ''"),
         ("nobody", "no run, session or bead 'nobody'"),
         ("f" * 32, "no run, session or bead 'ffffffff"),

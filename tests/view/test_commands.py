@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from view_kit import OTHER, RUN, Book, a_day
+from view_kit import OTHER, RUN, Book, a_day, at
 
 from tests.conftest import clean_environ
 
@@ -150,13 +150,104 @@ def test_a_full_disk_is_one_line(book: Book, env: dict[str, str]) -> None:
 def test_mistakes_are_one_line_that_says_what_next(book: Book, gt_trace: Run, tmp_path: Path) -> None:
     """Nothing by that name, no journal, an impossible time, options that exclude each other."""
     failed(gt_trace("view", "nobody"), 1, "nobody", "gt-trace ls")
-    failed(gt_trace("view", "--journal", str(tmp_path / "none")), 1, "no journal", "gt-trace demo")
+    failed(gt_trace("view", "--journal", str(tmp_path / "none")), 1, f"{tmp_path / 'none'} is no journal")
     failed(gt_trace("ls", "--since", "yesterday"), 2, "yesterday", "2h")
     failed(gt_trace("view", "--json", "--follow"), 2, "--json")
     failed(gt_trace("view", "--html", "/nowhere/x.html"), 1, "cannot write", "--html")
     failed(gt_trace("stats", "nobody"), 1, "nobody")
     failed(gt_trace("purge", "nobody", "--yes"), 1, "nobody")
     failed(gt_trace("view", "--depth", "-1"), 2, "depth")
+
+
+def test_without_a_journal_the_hint_makes_one(gt_trace: Run, journal_root: Path, env: dict[str, str]) -> None:
+    """What the one line says, done in a shell, is all that it takes."""
+    done = gt_trace("ls")
+    failed(done, 1, f"no journal at {journal_root}: ")
+    (hint,) = re.findall("`(.*)`", done.stderr)
+    words = hint.replace("gt-trace", f"{sys.executable} -m gastown_tracing.cli")
+    subprocess.run(["sh", "-c", words], env=env, check=True, timeout=60, capture_output=True)
+    assert gt_trace("ls").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["view", "--html", "--logs"],
+        ["view", "--html", ""],
+        ["view", "--journal", "--json"],
+        ["ls", "--journal", ""],
+        ["ls", "--agent", "--all"],
+        ["stats", "--since", "--json"],
+    ],
+)
+def test_an_option_is_no_value(book: Book, gt_trace: Run, words: list[str], tmp_path: Path) -> None:
+    """What stands where a value is missing is not taken for one; nothing is written."""
+    failed(
+        gt_trace(*words, cwd=tmp_path), 2, f"gt-trace {words[0]}: ", words[1], f"gt-trace {words[0]} --help"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["journal"]
+
+
+@pytest.mark.parametrize("command", ["stats", "view", "ls"])
+def test_a_missing_value_names_its_command(gt_trace: Run, command: str) -> None:
+    """The one line says which command's help to read."""
+    option = "--html" if command == "view" else "--since"
+    failed(gt_trace(command, option), 2, f"gt-trace {command}: ", option, f"see gt-trace {command} --help")
+    failed(gt_trace("session", "start", "--role"), 2, "gt-trace session start: ")
+
+
+def test_the_page_goes_to_standard_output_on_request(book: Book, gt_trace: Run, tmp_path: Path) -> None:
+    """`--html -` prints the page and nothing else."""
+    done = gt_trace("view", RUN, "--html", "-", cwd=tmp_path)
+    assert done.stdout.startswith("<!doctype html>")
+    assert done.stdout.rstrip().endswith("</html>")
+    assert done.stderr == ""
+    assert not (tmp_path / "-").exists()
+
+
+def test_the_beginning_of_an_id_takes_four_digits_and_one_meaning(book: Book, gt_trace: Run) -> None:
+    """Fewer digits, and digits that begin several ids, are said to be that, with which there are."""
+    Book(Path(book.journal.root), RUN[:8] + "f" * 24, {"session": "gt-other"})
+    failed(gt_trace("view", RUN[:3]), 1, f"'{RUN[:3]}'", "at least 4 digits")
+    several = gt_trace("view", RUN[:6])
+    failed(several, 1, f"'{RUN[:6]}' begins 2 runs", "gt-gastown-toast", "gt-other", "more digits")
+    assert RUN[:9] in several.stderr
+    assert "at least 4" in gt_trace("view", "--help").stdout
+
+
+def test_two_traces_outside_any_session_can_begin_alike(journal_root: Path, gt_trace: Run) -> None:
+    """Then more digits are asked for."""
+    book = Book(journal_root, "")
+    for last in "12":
+        book.append("traces.jsonl", book.line("exec", 0, 1, "", trace_id="c0ffee" + last * 26))
+    failed(gt_trace("view", "c0ffee"), 1, "begins 2 traces", "more digits")
+
+
+def test_an_empty_choice_says_what_left_nothing(book: Book, gt_trace: Run) -> None:
+    """Filters are named as they were given; without one nothing has been recorded."""
+    assert gt_trace("ls", "--agent", "Nobody", "--since", "1h").stderr == (
+        "gt-trace: none of 2 sessions matches --agent Nobody --since 1h\n"
+    )
+    assert gt_trace("stats", "--rig", "x").stderr == "gt-trace: no call that has ended matches --rig x\n"
+    later = gt_trace("stats", "hq-mayor", "--since", "2999-01-01").stderr
+    assert later == "gt-trace: no call of hq-mayor that has ended matches --since 2999-01-01\n"
+    for command in ("ls", "stats"):
+        assert gt_trace(command, "--rig", "x", "--json").stdout == "[]\n"
+
+
+def test_an_empty_journal_says_so(journal_root: Path, gt_trace: Run) -> None:
+    """No session, no call, one line each."""
+    Book(journal_root, "")
+    assert gt_trace("ls").stderr == "gt-trace: no session has been recorded yet\n"
+    assert gt_trace("stats").stderr == "gt-trace: no call that has ended has been recorded yet\n"
+
+
+def test_lists_in_json_are_arrays_of_a_line_an_object(book: Book, gt_trace: Run) -> None:
+    """ls and stats print one JSON array, each object on a line of its own."""
+    for command in ("ls", "stats"):
+        said = gt_trace(command, "--json").stdout
+        assert len(json.loads(said)) == len(said.splitlines()) > 1
+        assert all(json.loads(line.strip("[],")) for line in said.splitlines())
 
 
 def test_ls_lists_the_newest_first_in_words(book: Book, gt_trace: Run) -> None:
@@ -189,10 +280,69 @@ def test_ls_fits_80_columns_and_says_everything_in_json(book: Book, gt_trace: Ru
     lines = gt_trace("ls", "--width", "80").stdout.splitlines()
     assert max(map(len, lines)) <= 80
     assert "ERRORS" in lines[0]
-    rows = [json.loads(line) for line in gt_trace("ls", "--json").stdout.splitlines()]
+    rows = json.loads(gt_trace("ls", "--json").stdout)
     assert [row["run_id"] for row in rows] == [RUN, OTHER]
     assert rows[0]["bead"] == "gt-abc"
     assert rows[0]["errors"] == 3
+
+
+def test_a_length_whose_end_nobody_saw_is_a_minimum(
+    book: Book, gt_trace: Run, env: dict[str, str], tmp_path: Path
+) -> None:
+    """A session found dead later took at least so long: in ls, in view and on the page, with the evidence."""
+    book.close(20, "lost", **{"gastown.evidence": "its process 7 is gone"})
+    line = gt_trace("ls").stdout.splitlines()[1]
+    assert re.search(r"ended .* ≥ 20\.0 s .* lost", line)
+    assert ">= 20.0 s" in gt_trace("ls", "--ascii").stdout
+    row = json.loads(gt_trace("ls", "--json").stdout)[0]
+    assert (row["duration_ns"], row["end_known"]) == (20 * 10**9, False)
+    shown = gt_trace("view", RUN, "--width", "120").stdout
+    assert "· found dead later: its process 7 is gone" in shown
+    assert "· ≥ 20.0 s ·" in shown
+    gt_trace("view", RUN, "--html", str(tmp_path / "page.html"))
+    page = (tmp_path / "page.html").read_text()
+    assert '["Took","\\u2265 20.0 s",""]' in page
+    assert "Found dead later: its process 7 is gone." in page
+    book.close(20, "lost", **{"gastown.end_time.known": True})
+    assert "≥" not in gt_trace("ls").stdout.splitlines()[1]
+
+
+def test_a_session_that_cannot_be_asked_has_lasted_to_its_last_sign_of_life(
+    book: Book, gt_trace: Run
+) -> None:
+    """What is not known to live does not grow with the clock."""
+    for path in Path(book.journal.root, "runs", OTHER).iterdir():
+        os.utime(path, ns=(at(40), at(40)))
+    assert re.search(r"unknown .* ≥ 1m 00s ", gt_trace("ls").stdout)
+    shown = gt_trace("view", "hq-mayor").stdout
+    assert "≥ 1m 00s" in shown
+    assert " live" not in shown
+
+
+def test_a_run_that_nothing_describes_has_no_made_up_times(journal_root: Path, gt_trace: Run) -> None:
+    """Without run.json the start is that of the earliest record; without a record it is not known."""
+    stub = Book(journal_root, "e" * 32)
+    (stub.directory / "run.json").write_text("")
+    empty = Book(journal_root, "d" * 32)
+    (empty.directory / "run.json").unlink()
+    for name, write in {
+        "a" * 32: lambda book: book.span("exec", 5, 6),
+        "b" * 32: lambda book: book.log("prime", 5, ""),
+        "c" * 32: lambda book: book.marker("exec", 5, live=True),
+    }.items():
+        book = Book(journal_root, name)
+        (book.directory / "run.json").unlink()
+        write(book)
+    rows = {row["run_id"][0]: row for row in json.loads(gt_trace("ls", "--json").stdout)}
+    assert {name: row["start_ns"] for name, row in rows.items()} == {
+        "a": at(5), "b": at(5), "c": at(5), "d": None, "e": None,
+    }  # fmt: skip
+    assert (rows["e"]["start"], rows["e"]["duration_ns"]) == (None, None)
+    lines = [line for line in gt_trace("ls").stdout.splitlines() if re.search("eeee|dddd", line)]
+    assert [line.split()[:3] for line in lines] == [["unknown", "?", "?"]] * 2
+    shown = gt_trace("view", "e" * 32).stdout
+    assert shown.startswith("a session that nothing describes\n")
+    assert "start not known · ? ·" in shown
 
 
 def test_ls_and_stats_choose_by_agent_rig_bead_and_time(book: Book, gt_trace: Run) -> None:
@@ -202,9 +352,7 @@ def test_ls_and_stats_choose_by_agent_rig_bead_and_time(book: Book, gt_trace: Ru
     )
 
     def runs(*options: str) -> list[str]:
-        return [
-            json.loads(line)["session"] for line in gt_trace("ls", "--json", *options).stdout.splitlines()
-        ]
+        return [row["session"] for row in json.loads(gt_trace("ls", "--json", *options).stdout)]
 
     assert (
         runs("--agent", "toast")
@@ -264,7 +412,7 @@ def test_stats_counts_and_takes_nearest_rank_percentiles(journal_root: Path, gt_
     book.span("git.operation", 1, 1.5, operation="push")
     found = json.loads(gt_trace("stats", "--json").stdout)
     assert found[0] == {
-        "operation": "bd.call list", "count": 100, "errors": 10,
+        "operation": "bd.call list", "count": 100, "errors": 10, "cut_off": 0,
         "p50_ns": 50_000_000, "p95_ns": 95_000_000, "p99_ns": 99_000_000, "total_ns": 5_050_000_000,
     }  # fmt: skip
     lines = gt_trace("stats", "latest").stdout.splitlines()
@@ -283,6 +431,28 @@ def test_stats_counts_and_takes_nearest_rank_percentiles(journal_root: Path, gt_
         "s",
     ]
     assert lines[2].split()[:2] == ["git.operation", "1"]
+    assert len(lines) == 3
+
+
+def test_stats_leave_out_durations_that_nobody_knows(journal_root: Path, gt_trace: Run) -> None:
+    """Interrupted calls and lost sessions count, the calls as errors; no duration does, and it is said."""
+    book = Book(journal_root)
+    book.span("bd.call", 1, 1.2, subcommand="list")
+    book.marker("bd.call", 2, live=False, died=900, subcommand="list")
+    book.marker("bd.call", 3, live=False, died=900, subcommand="show")
+    book.close(10, "lost")
+    done = gt_trace("stats", "--width", "80").stdout
+    rows = [re.split(r" {2,}", line) for line in done.splitlines()]
+    assert rows[1] == ["bd.call list", "2", "1", "200 ms", "200 ms", "200 ms", "200 ms"]
+    assert rows[2] == ["bd.call show", "1", "1", "?", "?", "?", "?"]
+    assert rows[3] == ["gt.session", "1", "0", "?", "?", "?", "?"]
+    assert done.endswith("\n\n3 spans cut off, nobody knows when: counted, but in no duration above.\n")
+    found = json.loads(gt_trace("stats", "--json").stdout)
+    assert [(one["operation"], one["cut_off"], one["p95_ns"]) for one in found] == [
+        ("bd.call list", 1, 200_000_000),
+        ("bd.call show", 1, None),
+        ("gt.session", 1, None),
+    ]
 
 
 def test_purge_removes_a_run_wherever_it_lies(book: Book, gt_trace: Run) -> None:
@@ -293,7 +463,7 @@ def test_purge_removes_a_run_wherever_it_lies(book: Book, gt_trace: Run) -> None
     (closed / "traces.jsonl").write_text("")
     done = gt_trace("purge", RUN[:8], "--yes")
     assert done.returncode == 0, done.stderr
-    assert re.fullmatch(r"removed run 3f2504e0 \(gt-gastown-toast\): \d\.\d MB\n", done.stdout)
+    assert re.fullmatch(r"removed run 3f2504e0 \(gt-gastown-toast\): \d+\.\d kB\n", done.stdout)
     assert not book.directory.exists()
     assert not closed.exists()
     assert (root / "runs" / OTHER).exists()

@@ -49,7 +49,7 @@ def test_each_change_is_printed_and_the_end_ends_it(
     book.span("exec", 1, 2, attributes={"name": "make"})
     wait_until(lambda: "make" in output.read_text(), "a picture with the new span")
     book.marker("exec", 3, live=True)
-    wait_until(lambda: "2 in progress" in output.read_text(), "a picture with the call in progress")
+    wait_until(lambda: "1 in progress" in output.read_text(), "a picture with the call in progress")
     book.close(10)
     assert process.wait(30) == 0
     pictures = output.read_text().split("\f\n")
