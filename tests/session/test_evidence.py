@@ -108,12 +108,10 @@ def test_namesake_is_not_adopted(sessions: Sessions) -> None:
 
 def start_with_remains(sessions: Sessions, script: str) -> str:
     """Start a session that tmux keeps when its command has ended; it ends when `$TMUX.go` exists."""
-    sessions.tmux("-f", "/dev/null", "start-server", ";", "set", "-g", "remain-on-exit", "on", ";", *HOLD)
+    hold = ("set", "-s", "exit-empty", "off")
+    sessions.tmux("-f", "/dev/null", "start-server", ";", "set", "-g", "remain-on-exit", "on", ";", *hold)
     wait = f"while [ ! -e {sessions.socket}.go ]; do sleep 0.02; done"
     return sessions.start(command=("sh", "-c", f"{wait}; {script}"))
-
-
-HOLD = ("set", "-s", "exit-empty", "off")
 
 
 def let_it_end(sessions: Sessions, run_id: str) -> None:
