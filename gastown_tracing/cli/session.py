@@ -21,6 +21,7 @@ from gastown_tracing.cli.reading import (
     look_options,
     open_journal,
     say,
+    say_list,
     style,
 )
 from gastown_tracing.sessions import roles, terminal
@@ -344,7 +345,7 @@ def list_sessions(
     if problems:
         _warn(f"{where.root} cannot be written: {problems[0].strerror}; what ended unseen stays open in it")
     if as_json:
-        say(json.dumps({"sessions": rows}, indent=1) + "\n")
+        say_list(rows)
         return
     say(table.text_of(rows, style(color, plain, width, elsewhere=1_000)) if rows else "no live sessions\n")
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.journal import layout, reader
-from gastown_tracing.view import text
+from gastown_tracing.view import text, titles
 from gastown_tracing.view.table import Cell, Column, table
 from propagation import work
 
@@ -65,6 +65,7 @@ def _ended(run: Run) -> dict[str, Any]:
         "reason": str(attributes.get("reason") or ""),
         "why": str(attributes.get("gastown.evidence") or attributes.get("error") or ""),
         "end_time_unix_nano": str(end),
+        "end_known": run.root is not None and titles.end_known(run.root),
     }
 
 
@@ -103,7 +104,7 @@ def _cell(row: dict[str, Any], key: str) -> Cell:
     if key == "state":
         return str(row[key]), _STYLES.get(row[key], "dim")
     if key == "age_ms":
-        return text.duration(round(row[key] * 1e6)), ""
+        return text.took(round(row[key] * 1e6), minimum=not row.get("end_known", True)), ""
     if key == "run_id":
         return row[key][:8], "dim"
     return str(row[key]), {"session": "bold", "bead": "bead", "reason": "dim"}.get(key, "")

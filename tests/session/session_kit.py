@@ -70,7 +70,7 @@ class Sessions:
         """Return what `session list` says."""
         done = self("list", "--json", *args)
         assert done.returncode == 0, done.stderr
-        return list(json.loads(done.stdout)["sessions"])
+        return list(json.loads(done.stdout))
 
     def tmux(self, *args: str, check: bool = True) -> str:
         """Run tmux on the private server and return what it prints."""

@@ -49,7 +49,7 @@ def test_list_tells_what_it_cannot_write(on_disk: Sessions, disk: Path) -> None:
     until(lambda: gone(pane) and not on_disk.tmux("list-sessions", check=False), "the session to end")
     fill(disk)
     said = on_disk("list", "--all", "--json")
-    assert [row["state"] for row in json.loads(said.stdout)["sessions"]] == ["dead"]
+    assert [row["state"] for row in json.loads(said.stdout)] == ["dead"]
     assert (said.returncode, len(said.stderr.splitlines())) == (0, 1), said.stderr
     assert FULL in said.stderr
     assert on_disk.journal.root in said.stderr
