@@ -246,20 +246,23 @@ def runs_on(pid: int, command: bytes) -> bool:
         return True
     if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT) is not None:
         return False
-    if command.rpartition(b"/")[2][:15] == b"setpriv":
-        return True
+    named_alike = command.rpartition(b"/")[2][:15] == b"setpriv"
     for _ in range(100):
-        try:
-            descriptor = posix.open(f"/proc/{pid}/comm", posix.O_RDONLY | posix.O_CLOEXEC)
-        except OSError:
-            return True
-        name = posix.read(descriptor, 16)
-        posix.close(descriptor)
-        if name != b"setpriv\n":
-            return True
+        if named_alike or not _is_setpriv(pid):
+            break
         if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT / 4) is not None:
             return False
     return True
+
+
+def _is_setpriv(pid: int) -> bool:
+    try:
+        descriptor = posix.open(f"/proc/{pid}/comm", posix.O_RDONLY | posix.O_CLOEXEC)
+    except OSError:
+        return False
+    name = posix.read(descriptor, 16)
+    posix.close(descriptor)
+    return name == b"setpriv\n"
 
 
 def ended(pid: int) -> int | None:
