@@ -15,27 +15,13 @@ from typing import Any
 from gastown_tracing.journal import markers
 from gastown_tracing.journal.layout import Journal, open_regular
 from gastown_tracing.journal.otlp import Span
-from gastown_tracing.journal.parse import (
-    ReadLog,
-    ReadSpan,
-    Skip,
-    parse_logs,
-    parse_spans,
-    read_file,
-    read_time,
-)
+from gastown_tracing.journal.parse import ReadLog, ReadSpan, Skip, parse_logs, parse_spans, read_file
 from propagation.run import parse_run_id
 from propagation.work import WorkContext, parse_line
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
-_PREFIX = re.compile(r"[0-9a-f-]{1,35}")
-
-#: So many digits of a run id, at least, stand for it.
-SHORTEST = 4
-
-#: How many of several runs are named that one prefix begins.
-_NAMED = 3
+_PREFIX = re.compile(r"[0-9a-f-]{4,35}")
 
 
 class LookupFailed(LookupError):  # noqa: N818 - what the CLI prints is a failed look-up, not a fault
@@ -129,7 +115,7 @@ def resolve(journal: Journal, text: str) -> str:
     """Return the trace id of the run that `text` means.
 
     That is a run id in any form of a UUID; "latest"; a session's name or a bead, of which the latest run is
-    taken; or the first digits of a run id, at least four. Raises LookupFailed.
+    taken; or the first digits of a run id. Raises LookupFailed.
     """
     run_id = parse_run_id(text)
     if run_id and journal.find_run(run_id):
@@ -147,26 +133,15 @@ def resolve(journal: Journal, text: str) -> str:
 
 
 def _by_prefix(runs: list[Run], text: str) -> str:
-    prefix = text.lower().replace("-", "")
-    found = (
-        [run for run in runs if run.trace_id.startswith(prefix)] if _PREFIX.fullmatch(text.lower()) else []
-    )
-    if found and len(prefix) < SHORTEST:
-        raise LookupFailed(f"{text!r}: the beginning of a run id takes at least {SHORTEST} digits")
+    prefix = text.lower()
+    found: list[str] = []
+    if _PREFIX.fullmatch(prefix):
+        found = [run.trace_id for run in runs if run.trace_id.startswith(prefix.replace("-", ""))]
     if len(found) > 1:
-        raise LookupFailed(f"{text!r} begins {len(found)} runs, {_several(found)}: give more digits")
+        raise LookupFailed(f"{text!r} is the beginning of {len(found)} runs: give more digits")
     if not found:
         raise LookupFailed(f"no run, session or bead {text!r}: see `gt-trace ls`")
-    return found[0].trace_id
-
-
-def _several(runs: list[Run]) -> str:
-    """Return runs in words, newest first, each with digits enough to tell it from the others."""
-    digits = next(count for count in range(33) if len({run.trace_id[:count] for run in runs}) == len(runs))
-    named = [
-        f"{run.trace_id[:digits]} {str(run.info.get('session') or '')!r}" for run in runs[: -_NAMED - 1 : -1]
-    ]
-    return ", ".join(named) + (", …" if len(runs) > _NAMED else "")
+    return found[0]
 
 
 def _has_session(run: Run, name: str) -> bool:
@@ -199,8 +174,8 @@ def _load_run(trace_id: str, directories: list[str]) -> Run:
 
 def _start_of_open(run: Run) -> int:
     try:
-        return read_time(run.info["start_time_unix_nano"])
-    except (KeyError, ValueError, TypeError, OverflowError):
+        return int(run.info["start_time_unix_nano"])
+    except (KeyError, ValueError, TypeError):
         starts = [_first_start(directory + "/traces.jsonl") for directory in run.directories]
         return min(filter(None, starts), default=run.last_activity_ns)
 
@@ -245,27 +220,21 @@ def _read(run: Run) -> RunData:
 
 def _unique_spans(spans: list[ReadSpan]) -> list[ReadSpan]:
     # A repeated delivery is one span; two contents under one id are shown as what they are.
-    found: dict[tuple[str, str], dict[str, ReadSpan]] = {}
+    found: dict[tuple[str, str], list[ReadSpan]] = {}
     for span in spans:
-        same = found.setdefault((span.trace_id, span.span_id), {})
-        if len(same) == 1 and "" in same:  # nearly every span is the only one of its id: nothing to compare
-            only = same.pop("")
-            same[_content(only)] = only
-        same.setdefault(_content(span) if same else "", span)
-    return [span for same in found.values() for span in same.values()]
+        same = found.setdefault((span.trace_id, span.span_id), [])
+        if not any(_content(other) == _content(span) for other in same):
+            same.append(span)
+    return [span for same in found.values() for span in same]
 
 
-def _content(span: ReadSpan) -> str:
-    fields = [getattr(span, name) for name in Span.__slots__]
-    return json.dumps(fields, sort_keys=True, default=repr)  # repr is for bytes
+def _content(span: ReadSpan) -> list[Any]:
+    return [getattr(span, name) for name in Span.__slots__]
 
 
 def _unique_logs(logs: list[ReadLog]) -> list[ReadLog]:
-    found: dict[object, ReadLog] = {}
-    for log in logs:
-        uid = log.attributes.get("log.record.uid")
-        found.setdefault(uid if isinstance(uid, str) else id(log), log)
-    return list(found.values())
+    found = {log.attributes.get("log.record.uid", id(log)): log for log in reversed(logs)}
+    return list(reversed(found.values()))
 
 
 def _read_work(path: str, data: RunData) -> None:
