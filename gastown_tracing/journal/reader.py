@@ -21,7 +21,13 @@ from propagation.work import WorkContext, parse_line
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
-_PREFIX = re.compile(r"[0-9a-f-]{4,35}")
+_PREFIX = re.compile(r"[0-9a-f-]{1,35}")
+
+#: So many digits of a run id, at least, stand for it.
+SHORTEST = 4
+
+#: How many of several runs are named that one prefix begins.
+_NAMED = 3
 
 
 class LookupFailed(LookupError):  # noqa: N818 - what the CLI prints is a failed look-up, not a fault
@@ -115,7 +121,7 @@ def resolve(journal: Journal, text: str) -> str:
     """Return the trace id of the run that `text` means.
 
     That is a run id in any form of a UUID; "latest"; a session's name or a bead, of which the latest run is
-    taken; or the first digits of a run id. Raises LookupFailed.
+    taken; or the first digits of a run id, at least four. Raises LookupFailed.
     """
     run_id = parse_run_id(text)
     if run_id and journal.find_run(run_id):
@@ -133,15 +139,26 @@ def resolve(journal: Journal, text: str) -> str:
 
 
 def _by_prefix(runs: list[Run], text: str) -> str:
-    prefix = text.lower()
-    found: list[str] = []
-    if _PREFIX.fullmatch(prefix):
-        found = [run.trace_id for run in runs if run.trace_id.startswith(prefix.replace("-", ""))]
+    prefix = text.lower().replace("-", "")
+    found = (
+        [run for run in runs if run.trace_id.startswith(prefix)] if _PREFIX.fullmatch(text.lower()) else []
+    )
+    if found and len(prefix) < SHORTEST:
+        raise LookupFailed(f"{text!r}: the beginning of a run id takes at least {SHORTEST} digits")
     if len(found) > 1:
-        raise LookupFailed(f"{text!r} is the beginning of {len(found)} runs: give more digits")
+        raise LookupFailed(f"{text!r} begins {len(found)} runs, {_several(found)}: give more digits")
     if not found:
         raise LookupFailed(f"no run, session or bead {text!r}: see `gt-trace ls`")
-    return found[0]
+    return found[0].trace_id
+
+
+def _several(runs: list[Run]) -> str:
+    """Return runs in words, newest first, each with digits enough to tell it from the others."""
+    digits = next(count for count in range(33) if len({run.trace_id[:count] for run in runs}) == len(runs))
+    named = [
+        f"{run.trace_id[:digits]} {str(run.info.get('session') or '')!r}" for run in runs[: -_NAMED - 1 : -1]
+    ]
+    return ", ".join(named) + (", …" if len(runs) > _NAMED else "")
 
 
 def _has_session(run: Run, name: str) -> bool:
