@@ -15,7 +15,16 @@ from typing import Any
 from gastown_tracing.journal import markers
 from gastown_tracing.journal.layout import Journal, open_regular
 from gastown_tracing.journal.otlp import Span
-from gastown_tracing.journal.parse import ReadLog, ReadSpan, Skip, parse_logs, parse_spans, read_file
+from gastown_tracing.journal.parse import (
+    ReadLog,
+    ReadSpan,
+    Skip,
+    parse_logs,
+    parse_spans,
+    read_file,
+    read_time,
+    without_surrogates,
+)
 from propagation.run import parse_run_id
 from propagation.work import WorkContext, parse_line
 
@@ -191,8 +200,8 @@ def _load_run(trace_id: str, directories: list[str]) -> Run:
 
 def _start_of_open(run: Run) -> int:
     try:
-        return int(run.info["start_time_unix_nano"])
-    except (KeyError, ValueError, TypeError):
+        return read_time(run.info["start_time_unix_nano"])
+    except (KeyError, ValueError, TypeError, OverflowError):
         starts = [_first_start(directory + "/traces.jsonl") for directory in run.directories]
         return min(filter(None, starts), default=run.last_activity_ns)
 
@@ -237,21 +246,27 @@ def _read(run: Run) -> RunData:
 
 def _unique_spans(spans: list[ReadSpan]) -> list[ReadSpan]:
     # A repeated delivery is one span; two contents under one id are shown as what they are.
-    found: dict[tuple[str, str], list[ReadSpan]] = {}
+    found: dict[tuple[str, str], dict[str, ReadSpan]] = {}
     for span in spans:
-        same = found.setdefault((span.trace_id, span.span_id), [])
-        if not any(_content(other) == _content(span) for other in same):
-            same.append(span)
-    return [span for same in found.values() for span in same]
+        same = found.setdefault((span.trace_id, span.span_id), {})
+        if len(same) == 1 and "" in same:  # nearly every span is the only one of its id: nothing to compare
+            only = same.pop("")
+            same[_content(only)] = only
+        same.setdefault(_content(span) if same else "", span)
+    return [span for same in found.values() for span in same.values()]
 
 
-def _content(span: ReadSpan) -> list[Any]:
-    return [getattr(span, name) for name in Span.__slots__]
+def _content(span: ReadSpan) -> str:
+    fields = [getattr(span, name) for name in Span.__slots__]
+    return json.dumps(fields, sort_keys=True, default=repr)  # repr is for bytes
 
 
 def _unique_logs(logs: list[ReadLog]) -> list[ReadLog]:
-    found = {log.attributes.get("log.record.uid", id(log)): log for log in reversed(logs)}
-    return list(reversed(found.values()))
+    found: dict[object, ReadLog] = {}
+    for log in logs:
+        uid = log.attributes.get("log.record.uid")
+        found.setdefault(uid if isinstance(uid, str) else id(log), log)
+    return list(found.values())
 
 
 def _read_work(path: str, data: RunData) -> None:
@@ -271,7 +286,7 @@ def _read_object(path: str, skipped: list[Skip]) -> dict[str, Any]:
     if not text:
         return {}
     try:
-        found = json.loads(text)
+        found = without_surrogates(json.loads(text))
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):

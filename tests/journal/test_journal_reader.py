@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from journal_kit import RESOURCE, ROOT, TRACE, number_id, span_line
 
@@ -53,8 +55,6 @@ def test_10_000_spans_are_read_in_a_moment(journal: Journal) -> None:
             span = otlp.Span(TRACE, number_id(number), ROOT, "bd.call", start_ns=1, end_ns=2)
             span.attributes = {**attributes, "number": number}
             file.write(otlp.spans_line(resource, [span]))
-    import json
-
     seconds, yardsticks = [], []
     for _ in range(2):
         start = time.process_time()
@@ -104,6 +104,136 @@ def test_an_unterminated_last_line_is_ignored_and_counted_until_it_ends(journal:
     writer.append(directory, "traces", span_line(number_id(3)))
     data = reader.read_run(journal, TRACE)
     assert (ids(data), reasons(data)) == ([number_id(n) for n in (1, 2, 3)], [])
+
+
+SPAN = {"traceId": TRACE, "spanId": "b7ad6b7169203331", "name": "n", "startTimeUnixNano": "1"}
+TEXTS = st.text(st.characters(exclude_categories=()), max_size=6)
+#: JSON numbers as files may spell them: beyond any float, beyond what Python reads as an integer, no number.
+NUMBERS = st.one_of(
+    st.integers().map(str),
+    st.floats().map(json.dumps),
+    st.sampled_from(["1e999", "-1e999", "-0", "0.5", "1" + "0" * 400, "9" * 5_000, str(2**64), str(2**63)]),
+)
+JSON = st.recursive(
+    NUMBERS | TEXTS.map(json.dumps) | st.sampled_from(["null", "true", "[]", "{}", '"Infinity"', '"-1"']),
+    lambda inner: st.lists(inner, max_size=2).map(lambda items: f"[{','.join(items)}]"),
+    max_leaves=3,
+)
+KINDS = ["stringValue", "boolValue", "intValue", "doubleValue", "bytesValue", "other"]
+ANY_VALUES = st.recursive(
+    st.builds('{{"{}":{}}}'.format, st.sampled_from([*KINDS, "arrayValue", "kvlistValue"]), JSON),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2).map(lambda all_: f'{{"arrayValue":{{"values":[{",".join(all_)}]}}}}'),
+        st.builds('{{"kvlistValue":{{"values":[{{"key":{},"value":{}}}]}}}}'.format, JSON, inner),
+    ),
+    max_leaves=4,
+)
+ATTRIBUTES = st.builds(
+    '[{{"key":{},"value":{}}},{{"key":"log.record.uid","value":{}}}]'.format, JSON, ANY_VALUES, ANY_VALUES
+)
+SPAN_FIELDS = [
+    *("startTimeUnixNano", "endTimeUnixNano", "kind", "flags", "name", "traceId", "spanId", "parentSpanId"),
+    *("traceState", "droppedAttributesCount", "droppedEventsCount", "droppedLinksCount"),
+    *("status", "links", "events", "attributes"),
+]
+LOG_FIELDS = [
+    *("timeUnixNano", "observedTimeUnixNano", "severityNumber", "severityText", "eventName", "body"),
+    *("flags", "traceId", "spanId", "attributes"),
+]
+
+
+def _records(known: dict[str, str], names: list[str]) -> st.SearchStrategy[str]:
+    """Return records of these fields as JSON, of which some are right and some anything at all."""
+    anything = {name: st.just("") | JSON | ANY_VALUES for name in names}
+    anything["attributes"] = ATTRIBUTES | JSON
+    for name in ("events", "links"):
+        within = st.builds(
+            '[{{"traceId":"a","spanId":"b","timeUnixNano":{},"name":{},"attributes":{}}}]'.format,
+            JSON,
+            JSON,
+            ATTRIBUTES,
+        )
+        anything[name] = within | JSON
+    anything["status"] = st.builds('{{"code":{},"message":{}}}'.format, JSON, JSON) | JSON
+    plain = {name: json.dumps(value) for name, value in known.items()}
+    choices = {name: st.just(plain.get(name, "")) | anything[name] for name in names}
+    return st.fixed_dictionaries(choices).map(
+        lambda fields: "{" + ",".join(f'"{name}":{value}' for name, value in fields.items() if value) + "}"
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    span=_records(SPAN, SPAN_FIELDS),
+    log=_records({}, LOG_FIELDS),
+    resource=ATTRIBUTES,
+    scope=JSON,
+    start=JSON,
+)
+@example(span="{}", log='{"attributes":[{"key":"log.record.uid","value":{"arrayValue":{}}}]}', resource="[]",
+         scope="1", start="1e999")  # fmt: skip
+def test_whatever_stands_in_a_field_a_journal_is_read(
+    span: str, log: str, resource: str, scope: str, start: str
+) -> None:
+    """And what was read can be written, printed as JSON and read again as the same."""
+    with tempfile.TemporaryDirectory() as place:
+        journal = Journal(place)
+        directory = journal.run_dir(TRACE)
+        head = f'[{{"resource":{{"attributes":{resource}}}'
+        scoped = f'{{"scope":{{"name":{scope},"version":{scope}}}'
+        os.makedirs(directory + "/open")
+        traces = f'{{"resourceSpans":{head},"scopeSpans":[{scoped},"spans":[{span}]}}]}}]}}\n'
+        logs = f'{{"resourceLogs":{head},"scopeLogs":[{scoped},"logRecords":[{log},{log}]}}]}}]}}\n'
+        for name in ("traces.jsonl", "close.json", "open/b7ad6b7169203331"):
+            Path(directory, name).write_text(traces)
+        Path(directory, "logs.jsonl").write_text(logs)
+        Path(directory, "run.json").write_text(f'{{"start_time_unix_nano":{start},"session":{scope}}}')
+        data = reader.read_run(journal, TRACE)
+        reader.list_runs(journal)
+    for record in data.spans + data.in_progress:
+        line = otlp.spans_line(otlp.encode_resource(record.resource), [record])
+        (again,) = parse_spans(line.decode(), "f", [])
+        assert otlp.spans_line(otlp.encode_resource(again.resource), [again]) == line
+    for entry in data.logs:
+        parse_logs(otlp.logs_line(otlp.encode_resource(entry.resource), [entry]).decode(), "f", [])
+    assert all(skip.reason for skip in data.skipped)
+
+
+@pytest.mark.parametrize(
+    "pattern", ['{"resourceSpans":[', '{"resourceSpans":[{"a":"', "[]", "[", "1" * 5_000]
+)
+def test_a_hostile_line_is_one_skip_in_a_moment(pattern: str) -> None:
+    """In linear time: a line of 1 MB takes no more than what 1 MB of small damaged lines take."""
+    text, skipped = pattern * (1_000_000 // len(pattern)), []
+    start = time.process_time()
+    assert parse_spans(text + "\\ud800\n", "f", skipped) == []
+    assert time.process_time() - start < 5
+    assert len(skipped) == 1
+
+
+def test_a_record_that_was_torn_anywhere_costs_itself_alone() -> None:
+    """Also where the next one can stand in it: as a value, or as an item of a list."""
+    torn, whole = span_line(number_id(1)).decode(), span_line(number_id(2)).decode()
+    for length in range(1, len(torn) - 1):
+        skipped: list[Any] = []
+        found = parse_spans(torn[:length] + whole, "f", skipped)
+        assert [span.span_id for span in found][-1:] == [number_id(2)], torn[:length]
+        assert [(skip.line, skip.reason) for skip in skipped] == [(1, "not JSON, or cut short")]
+
+
+def test_a_line_cannot_name_the_resource_of_another() -> None:
+    line = span_line(number_id(1)).decode()
+    other = '{"resourceSpans":[{"resource":0,"scopeSpans":[{"spans":[{"traceId":"a","spanId":"b"}]}]}]}\n'
+    skipped: list[Any] = []
+    assert len(parse_spans(line + other, "f", skipped)) == 1
+    assert len(skipped) == 1
+
+
+def test_a_scopes_name_and_version_are_kept() -> None:
+    scope = otlp.encode_scope("theirs", "4.5")
+    (span,) = parse_spans(otlp.spans_line(RESOURCE, [otlp.Span(TRACE, ROOT)], scope).decode(), "f", [])
+    (log,) = parse_logs(otlp.logs_line(RESOURCE, [otlp.Log(1)], scope).decode(), "f", [])
+    assert (span.scope, span.scope_version) == (log.scope, log.scope_version) == ("theirs", "4.5")
 
 
 @pytest.mark.parametrize(
@@ -164,6 +294,16 @@ def test_a_delivery_that_was_repeated_is_one_record(journal: Journal) -> None:
     data = reader.read_run(journal, TRACE)
     assert [span.name for span in data.spans] == ["work", "another content"]
     assert len(data.logs) == 1
+
+
+def test_thousands_of_spans_with_one_id_are_read_in_a_moment(journal: Journal) -> None:
+    lines = [span_line(number_id(1), f"n{number % 3_000}") for number in range(6_000)]
+    os.makedirs(journal.run_dir(TRACE))
+    Path(journal.run_dir(TRACE), "traces.jsonl").write_bytes(b"".join(lines))
+    start = time.process_time()
+    data = reader.read_run(journal, TRACE)
+    assert time.process_time() - start < 5
+    assert [span.name for span in data.spans] == [f"n{number}" for number in range(3_000)]
 
 
 def test_a_closed_run_and_what_came_late_are_one(journal: Journal) -> None:
