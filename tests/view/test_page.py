@@ -283,3 +283,20 @@ def test_it_follows_the_colour_scheme(tmp_path: Path, show: Show, scheme: str) -
     assert dark < 60
     assert light > 180
     assert (ground < ink) is (scheme == "dark")
+    assert dark < 60
+    assert light > 180
+    assert (ground < ink) is (scheme == "dark")
+
+
+def test_lengths_say_what_is_known_of_them(tmp_path: Path, show: Show) -> None:
+    """A minimum is marked as one, nothing known is a question mark, a fold's length is a sum."""
+    book = Book(tmp_path / "j")
+    for number in range(4):
+        book.span("bd.call", number, number + 0.5, error="" if number == 2 else None, subcommand="list")
+    book.marker("bd.call", 5, live=False, died=9, subcommand="show")
+    book.marker("bd.call", 6, live=False, died=6, subcommand="ready")
+    book.close(10, "lost", **{"gastown.evidence": "its process 7 is gone"})
+    page = show(book)
+    expect(page.locator(".row .took")).to_have_text(["≥ 10.0 s", "Σ 2.0 s", "≥ 4.0 s", "?"])
+    expect(page.locator(".row .chip.bad").first).to_have_text("✗ 1 failed")
+    expect(page.locator("#notes")).to_contain_text("Found dead later: its process 7 is gone.")
