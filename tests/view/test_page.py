@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-from view_kit import RUN, Book, a_day
+from view_kit import OTHER, RUN, Book, a_day
 
 from gastown_tracing.view import html
 from tests.processes import wait_until
@@ -27,7 +27,7 @@ QUIET = [
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH")
 
-Show = Callable[[Book], Page]
+Show = Callable[..., Page]
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +55,11 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: asked.append(request.url))
 
-    def open_page(book: Book) -> Page:
+    def open_page(book: Book, **choice: object) -> Page:
         file = tmp_path / "trace.html"
-        file.write_text(html.render(book.trace(), UTC), encoding="utf-8")
+        file.write_text(html.render(book.trace(**choice), UTC), encoding="utf-8")
         page.goto(file.as_uri())
-        page.wait_for_selector(".row")
+        page.wait_for_selector(".row, #nothing:not([hidden])")
         return page
 
     yield open_page
@@ -232,6 +232,63 @@ def test_hostile_names_and_content_are_inert(tmp_path: Path, show: Show) -> None
     expect(page.locator("#details")).to_contain_text("onerror=alert(2)")
     assert page.locator("script").count() == 2
     assert page.locator("img").count() == 0
+
+
+def test_what_steers_the_direction_of_text_does_not(tmp_path: Path, show: Show) -> None:
+    """Overrides, isolates and joiners are left out of every line; values as recorded show them as codes."""
+    steering = "\u202e\u2066\u200d\U000e0041"
+    evil = f"a{steering}b"
+    other = Book(tmp_path / "j", OTHER, {"session": evil})
+    cause = other.span(evil, -2, -1)
+    book = Book(tmp_path / "j", info=dict.fromkeys(["session", "rig", "role", "host", "issue_id"], evil))
+    values = {evil: evil, "work_bead": evil, "process.executable.name": evil, "process.pid": 1}
+    span = book.span(evil, 1, 2, error=f"{evil}\n{evil}", attributes=values, link=(OTHER, cause))
+    book.log(evil, 1.5, span, body=f"said {evil}", **{evil: evil})
+    book.close(10, evil)
+    page = show(book)
+    page.locator(".row").nth(1).click()
+    details = page.locator("#details")
+    shown = r"a\u202e\u2066\u200d\u{e0041}b"
+    expect(details.locator("tr").filter(has=page.get_by_role("rowheader", name=shown)).first).to_contain_text(
+        shown
+    )
+    expect(details).to_contain_text(f"said {shown}")
+    expect(details.locator(".why")).to_have_text("ab\nab", use_inner_text=True)
+    expect(details.locator(".link")).to_contain_text("caused by ab")
+    assert not set(steering) & set(page.evaluate("document.documentElement.innerText + document.title"))
+    assert page.locator("h1").inner_text() == "ab"
+
+
+def test_a_choice_of_nothing_says_so_and_takes_every_key(tmp_path: Path, show: Show) -> None:
+    """No failed span, and only those asked for: a sentence, controls that are off, keys that do nothing."""
+    book = Book(tmp_path / "j")
+    book.span("exec", 1, 2)
+    book.close(10)
+    page = show(book, failed=True)
+    expect(page.locator("#nothing")).to_have_text("Nothing to show: none of 2 spans is in this choice.")
+    expect(page.locator("h1")).to_have_text("gt-gastown-toast")
+    for key in (
+        "+",
+        "-",
+        "0",
+        "z",
+        "e",
+        "n",
+        "Enter",
+        "Home",
+        "End",
+        "ArrowDown",
+        "ArrowRight",
+        "PageDown",
+        "/",
+        "i",
+    ):
+        page.focus("#tree")
+        page.keyboard.press(key)
+    for button in page.locator("#tools button").all():
+        expect(button).to_be_disabled()
+    page.locator("#axis").click()
+    page.set_viewport_size({"width": 900, "height": 600})
 
 
 def test_ten_thousand_spans_stay_few_elements(tmp_path: Path, show: Show) -> None:
