@@ -340,9 +340,6 @@ def test_it_follows_the_colour_scheme(tmp_path: Path, show: Show, scheme: str) -
     assert dark < 60
     assert light > 180
     assert (ground < ink) is (scheme == "dark")
-    assert dark < 60
-    assert light > 180
-    assert (ground < ink) is (scheme == "dark")
 
 
 def test_lengths_say_what_is_known_of_them(tmp_path: Path, show: Show) -> None:
