@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import os
 import time
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 
 from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import list_directory, open_regular
-from gastown_tracing.journal.parse import ReadSpan, Skip, parse_spans, read_file
+from gastown_tracing.journal.otlp import Log, Span
+from gastown_tracing.journal.parse import ReadLog, ReadSpan, Skip, parse_logs, parse_spans, read_file
+
+_UID = "log.record.uid"
+_Latest = Callable[[], dict[tuple[str, str], int]]
 
 INTERRUPTED = "interrupted: its process died before it ended"
 #: A hidden marker this old will never be shown: making one takes well under a millisecond.
@@ -27,44 +34,102 @@ def is_live(path: str) -> bool:
     return False
 
 
-def read_all(directory: str, skipped: list[Skip]) -> list[tuple[ReadSpan, bool]]:
-    """Return a directory's marked spans, each with whether its writer lives; a dead one's is interrupted."""
+@dataclass(slots=True)
+class Mark:
+    """What a marker holds: a call's span, the log record that goes with it, and the lines of both.
+
+    `live` says whether the call is in progress. One that is not has ended where its span has, else its writer
+    died; `changed_ns` is then a time at which it lived.
+    """
+
+    span: ReadSpan
+    log: ReadLog | None
+    lines: tuple[bytes, bytes]
+    live: bool
+    changed_ns: int
+
+    def interrupt(self, latest: Mapping[tuple[str, str], int]) -> None:
+        """Let the call of a dead writer end as interrupted, at the last time of which `latest_times` knows.
+
+        When it died nobody knows: `gastown.end_time.known` is false, and the end the earliest possible.
+        """
+        span, log = self.span, self.log
+        span.end_ns = max(span.start_ns, self.changed_ns, latest.get((span.trace_id, span.span_id), 0))
+        span.status_code, span.status_message = otlp.ERROR, INTERRUPTED
+        facts = {"gastown.interrupted": True, "gastown.end_time.known": False}
+        span.attributes.update(facts)
+        scope = otlp.encode_scope(span.scope, span.scope_version)
+        lines = [otlp.spans_line(otlp.encode_resource(span.resource), [span], scope), b""]
+        if log is not None:
+            log.time_ns = span.end_ns
+            log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
+            log.attributes.update({"status": "error", "error": INTERRUPTED, **facts})
+            scope = otlp.encode_scope(log.scope, log.scope_version)
+            lines[1] = otlp.logs_line(otlp.encode_resource(log.resource), [log], scope)
+        self.lines = lines[0], lines[1]
+
+
+def latest_times(spans: Iterable[Span], logs: Iterable[Log]) -> dict[tuple[str, str], int]:
+    """Return the latest time, in ns, at which each span or anything that descends from it did something.
+
+    By trace and span id. That tells how long a call lived at least whose own end nobody saw.
+    """
+    parents = {(span.trace_id, span.span_id): (span.trace_id, span.parent_id) for span in spans}
+    times = [(max(span.start_ns, span.end_ns), (span.trace_id, span.span_id)) for span in spans]
+    times += [(log.time_ns, (log.trace_id, log.span_id)) for log in logs]
+    latest: dict[tuple[str, str], int] = {}
+    for time_ns, place in sorted(times, reverse=True):
+        above: tuple[str, str] | None = place
+        while above and above not in latest:  # the first to come here is the latest
+            latest[above] = time_ns
+            above = parents.get(above)
+    return latest
+
+
+def read_all(directory: str, skipped: list[Skip]) -> list[Mark]:
+    """Return what a directory's markers hold."""
     found = []
     for name in sorted(list_directory(directory + "/open")):
+        if name.startswith("."):  # not there yet: looking at its lock would keep its writer from taking it
+            continue
         path = f"{directory}/open/{name}"
         live = is_live(path)  # before the file is read: one that ends in between is then read as gone
-        span = None if name.startswith(".") else _read(path, skipped)
-        if span is not None:
-            found.append((span if live else _interrupt(span, _modified_ns(path)), live))
+        mark = _read(path, live, skipped)
+        if mark is not None:
+            found.append(mark)
     return found
 
 
-def _read(path: str, skipped: list[Skip]) -> ReadSpan | None:
-    spans = parse_spans(read_file(path, skipped), path, skipped)
-    return spans[0] if spans else None
+def _read(path: str, live: bool, skipped: list[Skip]) -> Mark | None:
+    traces, _, logs = read_file(path, skipped).partition("\n")
+    spans = parse_spans(traces + "\n", path, skipped)
+    if not spans:
+        return None
+    records = parse_logs(logs, path, skipped)
+    lines = [f"{line.rstrip()}\n".encode() for line in (traces, logs)]
+    return Mark(
+        spans[0],
+        records[0] if records else None,
+        (lines[0], lines[1] if records else b""),
+        live and not spans[0].end_ns,
+        _changed_ns(path),
+    )
 
 
-def _modified_ns(path: str) -> int:
+def _changed_ns(path: str) -> int:
     try:
         return os.stat(path).st_mtime_ns
     except OSError:
         return 0
 
 
-def _interrupt(span: ReadSpan, end_ns: int) -> ReadSpan:
-    span.end_ns = max(span.start_ns, end_ns)
-    span.status_code, span.status_message = otlp.ERROR, INTERRUPTED
-    span.attributes["gastown.interrupted"] = True
-    return span
-
-
 def sweep(directory: str) -> int:
-    """Write the interrupted spans of dead writers in a run or loose directory; return how many.
+    """Write the calls that dead writers left in a run or loose directory; return how many.
 
-    Whoever has a marker's lock is alone with it: the span is written unless its id is in traces.jsonl
-    already, then the marker goes. So however many sweep, and wherever one of them dies, each span is there
-    once. What cannot be written now (a full disk) is left for the next sweep. Only the directory's owner
-    sweeps.
+    A call that has ended is written as it is, any other one as interrupted. Whoever has a marker's lock is
+    alone with it: the span is written unless its id is in traces.jsonl already, then the marker goes. So
+    however many sweep, and wherever one of them dies, each span is there once. What cannot be written now (a
+    full disk) is left for the next sweep. Only the directory's owner sweeps.
     """
     try:
         if os.stat(directory).st_uid != os.geteuid():
@@ -72,10 +137,17 @@ def sweep(directory: str) -> int:
     except OSError:
         return 0
     place = directory + "/open"
-    return sum(_sweep_one(directory, f"{place}/{name}") for name in list_directory(place))
+    latest = functools.cache(lambda: _latest_in(directory))  # hardly any sweep finds something to interrupt
+    return sum(_sweep_one(directory, f"{place}/{name}", latest) for name in list_directory(place))
 
 
-def _sweep_one(directory: str, path: str) -> int:
+def _latest_in(directory: str) -> dict[tuple[str, str], int]:
+    spans = parse_spans(read_file(f"{directory}/traces.jsonl", []), "", [])
+    spans += [mark.span for mark in read_all(directory, [])]
+    return latest_times(spans, parse_logs(read_file(f"{directory}/logs.jsonl", []), "", []))
+
+
+def _sweep_one(directory: str, path: str, latest: _Latest) -> int:
     try:
         if os.path.basename(path).startswith("."):
             _remove_abandoned(path)
@@ -84,39 +156,56 @@ def _sweep_one(directory: str, path: str) -> int:
     except OSError:  # its writer lives, somebody else has it in hand, or it is gone
         return 0
     try:
-        status = os.fstat(descriptor)
-        return _settle(directory, path, status.st_mtime_ns) if status.st_nlink else 0
+        return _settle(directory, path, latest) if os.fstat(descriptor).st_nlink else 0
     except OSError:
         return 0
     finally:
         os.close(descriptor)
 
 
-def _settle(directory: str, path: str, end_ns: int) -> int:
-    span = _read(path, [])
-    count = 0
-    if span is not None and not _is_written(directory, span.span_id):
-        resource = otlp.encode_resource(span.resource)
-        writer.append(directory, "traces", otlp.spans_line(resource, [_interrupt(span, end_ns)]))
-        count = 1
+def _settle(directory: str, path: str, latest: _Latest) -> int:
+    mark = _read(path, False, [])
+    missing = False
+    if mark is not None:
+        ended, missing = bool(mark.span.end_ns), not _has_span(directory, mark.span.span_id)
+        if missing and not ended:
+            mark.interrupt(latest())
+        if mark.log is not None and (missing or ended) and not _has_log(directory, mark.log):
+            writer.append(directory, "logs", mark.lines[1])
+        if missing:
+            writer.append(directory, "traces", mark.lines[0])
     os.unlink(path)
-    return count
+    return int(missing)
 
 
-def _is_written(directory: str, span_id: str) -> bool:
+def _has_span(directory: str, span_id: str) -> bool:
+    def matches(line: str) -> bool:
+        return any(span.span_id == span_id for span in parse_spans(line, "", []))
+
+    paths = [f"{directory}/traces.jsonl", f"{directory}/close.json"]
+    return any(_has_line(path, f'"spanId":"{span_id}"', matches) for path in paths)
+
+
+def _has_log(directory: str, log: Log) -> bool:
+    uid = log.attributes.get(_UID)
+
+    def matches(line: str) -> bool:
+        return any(found.attributes.get(_UID) == uid for found in parse_logs(line, "", []))
+
+    return _has_line(f"{directory}/logs.jsonl", f'{{"stringValue":"{uid}"}}', matches)
+
+
+def _has_line(path: str, text: str, matches: Callable[[str], bool]) -> bool:
     # In a string's text the quotes would be escaped: only a line where this is a key and its value is parsed.
-    needle = f'"spanId":"{span_id}"'.encode()
-    for name in ("traces.jsonl", "close.json"):
-        with suppress(FileNotFoundError), open(f"{directory}/{name}", "rb", opener=open_regular) as file:
-            data = file.read()
-            found = data.find(needle)
-            while found >= 0:
-                line = data[data.rfind(b"\n", 0, found) + 1 : data.find(b"\n", found) + 1]
-                if any(
-                    span.span_id == span_id for span in parse_spans(line.decode(errors="replace"), name, [])
-                ):
-                    return True
-                found = data.find(needle, found + 1)
+    needle = text.encode(errors="replace")
+    with suppress(FileNotFoundError), open(path, "rb", opener=open_regular) as file:
+        data = file.read()
+        found = data.find(needle)
+        while found >= 0:
+            end = data.find(b"\n", found) + 1
+            if matches(data[data.rfind(b"\n", 0, found) + 1 : end].decode(errors="replace")):
+                return True
+            found = data.find(needle, end) if end else -1
     return False
 
 

@@ -229,19 +229,27 @@ def _last_change(directory: str) -> int:
 def _read(run: Run) -> RunData:
     data = RunData(run, skipped=list(run.skipped))
     # Markers first: a span that ends meanwhile is then found twice rather than not at all.
-    marked = [entry for directory in run.directories for entry in markers.read_all(directory, data.skipped)]
+    marked = [mark for directory in run.directories for mark in markers.read_all(directory, data.skipped)]
     spans: list[ReadSpan] = [run.root] if run.root else []
     logs: list[ReadLog] = []
     for directory in run.directories:
         traces, records = directory + "/traces.jsonl", directory + "/logs.jsonl"
         spans += parse_spans(read_file(traces, data.skipped), traces, data.skipped)
         logs += parse_logs(read_file(records, data.skipped), records, data.skipped)
-    data.spans, data.logs = _unique_spans(spans), _unique_logs(logs)
     known = {(span.trace_id, span.span_id) for span in spans}
-    for span, live in marked:
-        if (span.trace_id, span.span_id) not in known:
-            (data.in_progress if live else data.spans).append(span)
+    marked = [mark for mark in marked if (mark.span.trace_id, mark.span.span_id) not in known]
+    data.in_progress = [mark.span for mark in marked if mark.live]
+    left = [mark for mark in marked if not mark.live]
+    _interrupt([mark for mark in left if not mark.span.end_ns], spans + [mark.span for mark in marked], logs)
+    data.spans = _unique_spans(spans + [mark.span for mark in left])
+    data.logs = _unique_logs(logs + [mark.log for mark in left if mark.log])
     return data
+
+
+def _interrupt(dead: list[markers.Mark], spans: list[ReadSpan], logs: list[ReadLog]) -> None:
+    latest = markers.latest_times(spans, logs) if dead else {}
+    for mark in dead:
+        mark.interrupt(latest)
 
 
 def _unique_spans(spans: list[ReadSpan]) -> list[ReadSpan]:

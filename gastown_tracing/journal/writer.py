@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from typing import Self
 
 _APPEND = posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW
+#: Bytes that a marker has to spare, for what a span and its log record get at their end.
+_ROOM = 1024
 _NEW = posix.O_RDWR | posix.O_CREAT | posix.O_TRUNC | posix.O_NOFOLLOW
 
 
@@ -50,7 +52,7 @@ def _create(directory: str, path: str, flags: int, levels: int) -> int:
 
 
 class Marker:
-    """A call in progress: `open/<span_id>` holds the span so far, locked for as long as its writer lives."""
+    """A call in progress: `open/<span_id>` holds what is known of it, locked while its writer lives."""
 
     __slots__ = ("_descriptor", "path")
 
@@ -59,10 +61,12 @@ class Marker:
         self._descriptor = descriptor
 
     @classmethod
-    def open(cls, directory: str, span_id: str, line: bytes) -> "Self":
-        """Make the marker of a span that has started; `line` is its TracesData line. Raises OSError.
+    def open(cls, directory: str, span_id: str, lines: bytes) -> "Self":
+        """Make the marker of a span that has started. Raises OSError.
 
-        Nobody sees it before it is locked and whole: it is made under a name that begins with a dot.
+        `lines` are its TracesData line and, where it has a log record, the LogsData line of that, both
+        without what only the end tells. Nobody sees the marker before it is locked and whole: it is made
+        under a name that begins with a dot.
         """
         import fcntl  # not built into every interpreter, and a short command has ended before this
 
@@ -71,7 +75,7 @@ class Marker:
         descriptor = _create(place, hidden, _NEW, levels=3)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            write_all(descriptor, line)
+            write_all(descriptor, _filled(lines, len(lines) + _ROOM))
             path = f"{place}/{span_id}"
             posix.rename(hidden, path)
         except OSError:
@@ -94,6 +98,31 @@ class Marker:
             pass
         finally:
             posix.close(descriptor)
+
+    def leave(self, lines: bytes) -> None:
+        """Put the finished records into the marker, for a sweep to write when there is room; end as `close`.
+
+        For a full disk: what is written takes the place of what the marker holds already. Raises OSError
+        where that fails too; then the marker goes, because a call that has ended was not interrupted.
+        """
+        if self._descriptor < 0:
+            return
+        try:
+            _overwrite(self._descriptor, _filled(lines, posix.fstat(self._descriptor).st_size))
+        except OSError:
+            self.close()
+            raise
+        posix.close(self._descriptor)
+        self._descriptor = -1
+
+
+def _filled(lines: bytes, size: int) -> bytes:
+    return lines[:-1].ljust(size - 1) + b"\n"
+
+
+def _overwrite(descriptor: int, data: bytes) -> None:
+    if posix.pwrite(descriptor, data, 0) < len(data):
+        raise OSError(ENOSPC, "no room for the end of a call")
 
 
 def link_close(directory: str, line: bytes) -> bool:
