@@ -55,9 +55,7 @@ class _Done:
 @reading.look_options
 @reading.journal_option
 @reading.json_option
-def command(
-    *, keep: bool, color: str, plain: bool, width: int | None, journal: str | None, as_json: bool
-) -> None:
+def command(*, keep: bool, looks: reading.Looks, journal: str | None, as_json: bool) -> None:
     """Run a small town on a tmux server of its own, and show what it did.
 
     \b
@@ -72,8 +70,7 @@ def command(
     if as_json:
         reading.say(json.dumps(_facts(done), indent=1) + "\n")
         return
-    style = reading.style(color, plain, width)
-    reading.say("\n".join([*_opening(done), "", *_pictures(done, style), *_closing(done), ""]))
+    reading.say("\n".join([*_opening(done), "", *_pictures(done, looks.style()), *_closing(done), ""]))
 
 
 def _run(given: str | None, keep: bool) -> _Done:

@@ -9,6 +9,7 @@ import click
 from gastown_tracing.cli import reading
 
 if TYPE_CHECKING:
+    from gastown_tracing.cli.reading import Looks
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.view.choice import Choice
     from gastown_tracing.view.listing import Row
@@ -27,16 +28,11 @@ SHOWN = 30
 @reading.journal_option
 def command(
     *,
-    agent: str,
-    rig: str,
-    bead: str,
-    since: str,
+    chosen: Choice,
     every: bool,
     loose: bool,
     as_json: bool,
-    color: str,
-    plain: bool,
-    width: int | None,
+    looks: Looks,
     journal: str | None,
 ) -> None:
     """List sessions, newest first.
@@ -50,7 +46,6 @@ def command(
     """
     from gastown_tracing.view import listing
 
-    chosen = reading.choice(agent, rig, bead, since)
     place = reading.open_journal(journal)
     runs = chosen.runs(place)
     shown = runs if every else runs[:SHOWN]
@@ -62,7 +57,7 @@ def command(
     if as_json:
         reading.say_list(row.data() for row in [*rows, *commands])
         return
-    reading.say(_tables(rows, commands, reading.style(color, plain, width, elsewhere=1_000)))
+    reading.say(_tables(rows, commands, looks.style(elsewhere=1_000)))
     if not rows and not commands:
         click.echo(f"gt-trace: {_nothing(place, chosen)}", err=True)
     if len(runs) > len(shown):

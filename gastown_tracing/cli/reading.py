@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -10,7 +11,8 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 import click
 
@@ -107,13 +109,23 @@ _LOOKS = (
 
 
 def choice_options(command: _Command) -> _Command:
-    """Add --agent, --rig, --bead and --since."""
-    return _with(command, _CHOICE)
+    """Add --agent, --rig, --bead and --since; the command gets a Choice, `chosen`, in their place."""
+
+    @functools.wraps(command)
+    def with_choice(*, agent: str, rig: str, bead: str, since: str, **others: Any) -> Any:
+        return command(chosen=_choice(agent, rig, bead, since), **others)
+
+    return _with(cast("_Command", with_choice), _CHOICE)
 
 
 def look_options(command: _Command) -> _Command:
-    """Add --color, --ascii and --width."""
-    return _with(command, _LOOKS)
+    """Add --color, --ascii and --width; the command gets `looks` in their place."""
+
+    @functools.wraps(command)
+    def with_looks(*, color: str, plain: bool, width: int | None, **others: Any) -> Any:
+        return command(looks=Looks(color, plain, width), **others)
+
+    return _with(cast("_Command", with_looks), _LOOKS)
 
 
 def _with(command: _Command, options: tuple[Callable[[_Command], _Command], ...]) -> _Command:
@@ -139,7 +151,7 @@ def open_journal(given: str | None) -> Journal:
     )
 
 
-def choice(agent: str, rig: str, bead: str, since: str) -> Choice:
+def _choice(agent: str, rig: str, bead: str, since: str) -> Choice:
     """Return what the choice options ask for. Fails, as a wrong use, on a time that is none."""
     from gastown_tracing.view.choice import Choice, parse_since
 
@@ -165,15 +177,21 @@ def looker(lasting: float = math.inf) -> Look:
     return look
 
 
-def style(color: str, plain: bool, width: int | None, elsewhere: int = DEFAULT_WIDTH) -> Style:
-    """Return how to print; `elsewhere` is the width where standard output is no terminal."""
-    from gastown_tracing.view.theme import Style
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """How the user wants it printed: --color, --ascii and --width (None: the terminal's)."""
 
-    terminal = sys.stdout.isatty()
-    if width is None:
-        columns = shutil.get_terminal_size((elsewhere, 24)).columns
-        width = max(columns, 20)
-    return Style(width, plain or not _utf8(), color == "always" or (color == "auto" and _colourful(terminal)))
+    color: str
+    plain: bool
+    width: int | None
+
+    def style(self, elsewhere: int = DEFAULT_WIDTH) -> Style:
+        """Return how to print now; `elsewhere` is the width where standard output is no terminal."""
+        from gastown_tracing.view.theme import Style
+
+        columns = self.width or max(shutil.get_terminal_size((elsewhere, 24)).columns, 20)
+        coloured = self.color == "always" or (self.color == "auto" and _colourful(sys.stdout.isatty()))
+        return Style(columns, self.plain or not _utf8(), coloured)
 
 
 def _colourful(terminal: bool) -> bool:

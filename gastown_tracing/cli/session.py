@@ -22,13 +22,13 @@ from gastown_tracing.cli.reading import (
     open_journal,
     say,
     say_list,
-    style,
 )
 from gastown_tracing.sessions import roles, terminal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gastown_tracing.cli.reading import Looks
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.sessions.reaping import Found
     from gastown_tracing.sessions.start import Started
@@ -325,9 +325,7 @@ def _not_ours(journal: Journal, session: str, env: dict[str, str], why: str) -> 
 @json_option
 @look_options
 @journal_option
-def list_sessions(
-    *, everything: bool, as_json: bool, color: str, plain: bool, width: int | None, journal: str | None
-) -> None:
+def list_sessions(*, everything: bool, as_json: bool, looks: Looks, journal: str | None) -> None:
     """List the sessions that live, newest first, after closing those that ended unseen.
 
     Each of those is a line on stderr. A journal that cannot be written is one too, and no failure: what is
@@ -347,7 +345,7 @@ def list_sessions(
     if as_json:
         say_list(rows)
         return
-    say(table.text_of(rows, style(color, plain, width, elsewhere=1_000)) if rows else "no live sessions\n")
+    say(table.text_of(rows, looks.style(elsewhere=1_000)) if rows else "no live sessions\n")
 
 
 def _say_reaped(found: Sequence[Found]) -> None:

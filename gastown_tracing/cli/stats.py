@@ -10,6 +10,7 @@ import click
 from gastown_tracing.cli import reading
 
 if TYPE_CHECKING:
+    from gastown_tracing.cli.reading import Looks
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.journal.parse import ReadSpan
     from gastown_tracing.view.choice import Choice
@@ -25,15 +26,10 @@ if TYPE_CHECKING:
 def command(
     *,
     what: tuple[str, ...],
-    agent: str,
-    rig: str,
-    bead: str,
-    since: str,
+    chosen: Choice,
     loose: bool,
     as_json: bool,
-    color: str,
-    plain: bool,
-    width: int | None,
+    looks: Looks,
     journal: str | None,
 ) -> None:
     """Count calls, errors and durations per operation, over the runs named, else over all that are chosen.
@@ -47,7 +43,6 @@ def command(
     """
     from gastown_tracing.view import stats
 
-    chosen = reading.choice(agent, rig, bead, since)
     place = reading.open_journal(journal)
     found = stats.operations(_spans(place, what, chosen, loose))
     if as_json:
@@ -58,8 +53,7 @@ def command(
         whose = f" of {' or '.join(what)}" if what else ""
         click.echo(f"gt-trace: no call{whose} that has ended {matches}", err=True)
         return
-    style = reading.style(color, plain, width, elsewhere=1_000)
-    reading.say(stats.render(found, style))
+    reading.say(stats.render(found, looks.style(elsewhere=1_000)))
 
 
 def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool) -> Iterator[ReadSpan]:

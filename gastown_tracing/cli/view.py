@@ -16,6 +16,7 @@ import click
 from gastown_tracing.cli import reading
 
 if TYPE_CHECKING:
+    from gastown_tracing.cli.reading import Looks
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.view.load import Look
     from gastown_tracing.view.model import Trace
@@ -67,9 +68,7 @@ def command(
     depth: int | None,
     html: str | None,
     as_json: bool,
-    color: str,
-    plain: bool,
-    width: int | None,
+    looks: Looks,
     journal: str | None,
 ) -> None:
     """Show a session's trace as a waterfall: by run id, session, bead, or the latest.
@@ -97,11 +96,9 @@ def command(
     elif html:
         _write_page(place, trace_id, wish, html)
     elif follow:
-        _follow(place, trace_id, wish, lambda: reading.style(color, plain, width))
+        _follow(place, trace_id, wish, looks.style)
     else:
-        reading.say(
-            _picture(_load(place, trace_id, wish, reading.looker()), wish, reading.style(color, plain, width))
-        )
+        reading.say(_picture(_load(place, trace_id, wish, reading.looker()), wish, looks.style()))
 
 
 def _find(journal: Journal, what: str) -> str:
