@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 #: Seconds that a tmux server has for an answer; a stopped one never gives any.
 ANSWER_SECONDS = 5
+
+#: Seconds that a tmux server has to learn how a command ended.
+SETTLING_SECONDS = 0.5
 
 #: tmux refuses a command line of about 16,300 bytes; we stop well before.
 ARGUMENT_LIMIT = 15_000
@@ -61,6 +65,11 @@ class Pane:
     signal: int | None
     time: int | None
     hooked: bool
+
+    @property
+    def settling(self) -> bool:
+        """Return whether the command's end is all that tmux knows."""
+        return self.dead and self.status is None and self.signal is None and self.time is None
 
 
 @dataclass(frozen=True)
@@ -122,7 +131,22 @@ def run(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedP
 
 
 def ask(socket: str, env: Mapping[str, str]) -> Answer:
-    """Ask the tmux server at a socket for its process id and its sessions. Starts none, never raises."""
+    """Ask the tmux server at a socket for its process id and its sessions. Starts none, never raises.
+
+    tmux sees a pane's terminal closed before it learns how the command ended: it is asked again until it
+    knows. An old one never does for a command that died of a signal.
+    """
+    deadline = time.monotonic() + SETTLING_SECONDS
+    answer = _ask(socket, env)
+    while any(pane.settling for panes in answer.panes.values() for pane in panes):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.02)
+        answer = _ask(socket, env)
+    return answer
+
+
+def _ask(socket: str, env: Mapping[str, str]) -> Answer:
     question = [*server(socket), "display-message", "-p", "#{pid}", ";"]
     said = run([*question, "list-sessions", "-F", "#{session_id}"], env)
     server_pid, *ids = said.stdout.split() or [""]
@@ -136,9 +160,9 @@ def ask(socket: str, env: Mapping[str, str]) -> Answer:
     sessions: dict[str, str] = {}
     panes: dict[str, list[Pane]] = {}
     for line in said.stdout.splitlines():
-        session_id, pane, dead, status, killer, time, hooked, name = line.split(" ", len(_PANES) - 1)
+        session_id, pane, dead, status, killer, ended, hooked, name = line.split(" ", len(_PANES) - 1)
         sessions[name] = session_id
-        facts = Pane(pane, dead == "1", _number(status), _number(killer), _number(time), hooked == "1")
+        facts = Pane(pane, dead == "1", _number(status), _number(killer), _number(ended), hooked == "1")
         panes.setdefault(session_id, []).append(facts)
     return Answer(server_pid, sessions, panes)
 

@@ -117,7 +117,8 @@ def start_with_remains(sessions: Sessions, script: str) -> str:
 def let_it_end(sessions: Sessions, run_id: str) -> None:
     Path(sessions.socket + ".go").touch()
     pane = sessions.pane(run_id)["pane"]
-    until(lambda: sessions.tmux("display", "-p", "-t", pane, "#{pane_dead}") == "1\n", "the command to end")
+    known = "#{pane_dead}#{?pane_dead_time,1,0}"  # tmux learns how it ended a moment later
+    until(lambda: sessions.tmux("display", "-p", "-t", pane, known) == "11\n", "the command to end")
 
 
 @pytest.mark.parametrize(
@@ -137,6 +138,21 @@ def test_end_that_tmux_saw_is_the_end(sessions: Sessions, script: str, code: int
     assert root.start_ns < root.end_ns
     assert root.end_ns // 1_000_000_000 == second
     assert "gastown.end_time.known" not in root.attributes
+
+
+def test_tmux_is_asked_again_until_it_knows_how_a_command_ended(sessions: Sessions, tmp_path: Path) -> None:
+    """A pane whose terminal is closed and of which tmux knows no more yet is no evidence of how it ended."""
+    stand_in = tmp_path / "tmux"
+    panes = (
+        f'[ -e {tmp_path}/asked ] && echo "s %0 1 7  99 0 a" || echo "s %0 1    0 a"; : > {tmp_path}/asked'
+    )
+    stand_in.write_text(
+        f'#!/bin/sh\nset -- "$*"; case $1 in *list-panes*) {panes};; *) echo 12; echo s;; esac\n'
+    )
+    stand_in.chmod(0o755)
+    answer = terminal.ask("", {**sessions.env, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    ((pane,),) = answer.panes.values()
+    assert (pane.dead, pane.status, pane.time) == (True, 7, 99)
 
 
 def test_second_pane_keeps_the_session_alive(sessions: Sessions) -> None:
