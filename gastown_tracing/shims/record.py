@@ -34,96 +34,91 @@ NUMBERS = (
 class Record:
     """One command on its way into the journal."""
 
-    __slots__ = ("_directory", "_env", "_journal", "_marker", "_resource", "_span", "event", "own")
+    __slots__ = ("_directory", "_env", "_journal", "_log", "_marker", "_resource", "_span")
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry, resolution = plan.telemetry, plan.resolution
-        env = telemetry.config.env
-        journal = telemetry.journal
-        self.event = request.event
-        self.own = event_attributes(request, telemetry.config)
-        self._env = env
-        self._journal = journal
+        self._env = telemetry.config.env
+        self._journal = telemetry.journal
         run_id = resolution.run_id
-        self._directory = journal.run_dir(run_id) if run_id else journal.loose_dir(start_ns)
-        self._resource = otlp.encode_resource(resource(env, run_id, instance_id=to_uuid(new_run_id())))
+        self._directory = self._journal.run_dir(run_id) if run_id else self._journal.loose_dir(start_ns)
+        instance_id = to_uuid(new_run_id())
+        self._resource = otlp.encode_resource(resource(self._env, run_id, instance_id=instance_id))
         self._marker: writer.Marker | None = None
-        common = {"run.id": run_id} if run_id else {}
-        common.update(identity(env, telemetry.town_root))
+        own = event_attributes(request, telemetry.config)
+        facts: dict[str, str | int | bool] = {"run.id": run_id} if run_id else {}
+        facts.update(identity(self._env, telemetry.town_root))
         if plan.work:
-            common.update(plan.work.attributes())
+            facts.update(plan.work.attributes())
+        facts.update(own)
         self._span = otlp.Span(
             trace_id=resolution.trace_id,
             span_id=span_id,
             parent_id=resolution.parent_id,
-            name=request.name or span_name(request, self.own),
-            kind=_kind(request.event, self.own),
+            name=request.name or span_name(request, own),
+            kind=_kind(request.event, own),
             start_ns=start_ns,
-            attributes={
-                **common,
-                **self.own,
-                **_process(request, pid),
-                **_messaging(request.event, self.own),
-            },
+            attributes={**facts, **_process(request, pid), **_messaging(request.event, own)},
             flags=resolution.flags,
             tracestate=resolution.tracestate_text,
             links=[(link.trace_id, link.span_id, "", {}) for link in resolution.links],
         )
+        self._log = otlp.Log(
+            time_ns=start_ns,
+            event_name=request.event,
+            body=request.event,
+            attributes=facts,
+            trace_id=resolution.trace_id,
+            span_id=span_id,
+            flags=resolution.flags,
+        )
 
     def open(self) -> None:
-        """Leave the mark of a call in progress. Raises OSError."""
+        """Leave the mark of a call in progress: its span and log record so far. Raises OSError."""
         self._make_journal()
-        self._marker = writer.Marker.open(
-            self._directory, self._span.span_id, otlp.spans_line(self._resource, [self._span])
-        )
+        self._marker = writer.Marker.open(self._directory, self._span.span_id, b"".join(self._lines()))
 
     def close(self, end_ns: int, status: int) -> None:
-        """Write the span and the log record of a command that ended with this wait status. Raises OSError."""
-        span = self._span
-        span.end_ns = end_ns
-        code, failure, error_type = outcome(status)
-        result = {"exit_code": code, "duration_ms": (end_ns - span.start_ns) / 1e6}
-        verdict = {"status": "error" if failure else "ok", "error": failure}
-        logged = {name: value for name, value in span.attributes.items() if name not in OPENTELEMETRY}
-        log = otlp.Log(
-            time_ns=end_ns,
-            severity_number=otlp.SEVERITY_ERROR if failure else otlp.SEVERITY_INFO,
-            severity_text="ERROR" if failure else "INFO",
-            event_name=self.event,
-            body=self.event,
-            attributes={**logged, **result, **verdict},
-            trace_id=span.trace_id,
-            span_id=span.span_id,
-            flags=span.flags,
-        )
-        span.attributes.update(result)
-        span.attributes["process.exit.code"] = code
-        span.attributes["status"] = verdict["status"]
-        if failure:
-            span.status_code, span.status_message = otlp.ERROR, failure
-            span.attributes["error.type"] = error_type
-        self._make_journal()
-        writer.append(self._directory, "traces", otlp.spans_line(self._resource, [span]))
+        """Write the span and the log record of a command that ended with this wait status.
+
+        Where there is no room for them they stay in the mark, if there is one, until somebody sweeps. Raises
+        OSError.
+        """
+        self._finish(end_ns, status)
+        traces, logs = self._lines()
+        try:
+            self._make_journal()
+            writer.append(self._directory, "traces", traces)
+            writer.append(self._directory, "logs", logs)
+        except OSError:
+            if self._marker is not None:
+                self._marker.leave(traces + logs)
+            raise
         if self._marker is not None:
             self._marker.close()
-        writer.append(self._directory, "logs", otlp.logs_line(self._resource, [log]))
+
+    def _finish(self, end_ns: int, status: int) -> None:
+        span, log = self._span, self._log
+        span.end_ns = log.time_ns = end_ns
+        code, failure, error_type = outcome(status)
+        result = {"exit_code": code, "duration_ms": (end_ns - span.start_ns) / 1e6}
+        verdict = "error" if failure else "ok"
+        log.attributes = {**log.attributes, **result, "status": verdict, "error": failure}
+        span.attributes.update({**result, "process.exit.code": code, "status": verdict})
+        if failure:
+            log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
+            span.status_code, span.status_message = otlp.ERROR, failure
+            span.attributes["error.type"] = error_type
+
+    def _lines(self) -> tuple[bytes, bytes]:
+        return (
+            otlp.spans_line(self._resource, [self._span]),
+            otlp.logs_line(self._resource, [self._log]),
+        )
 
     def _make_journal(self) -> None:
         if not self._journal.exists():
             create(self._journal.root, for_journal(self._env))
-
-
-#: OpenTelemetry's own names for facts that the event has under the data model's names; they stand on spans
-#: only.
-OPENTELEMETRY = (
-    "process.executable.name",
-    "process.pid",
-    "messaging.system",
-    "messaging.operation.name",
-    "messaging.destination.name",
-    "messaging.message.id",
-    "messaging.message.conversation_id",
-)
 
 
 def outcome(status: int) -> tuple[int, str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -155,7 +156,31 @@ def test_killed_with_9_the_call_is_recorded_as_interrupted(
     assert [sweep(directory), sweep(directory)] == [1, 0]
     found = read_run(Journal(str(journal_root)), RUN)
     assert [(span.name, span.status_code) for span in found.spans] == [("sleep", 2)]
+    assert [(log.event_name, log.attributes["status"]) for log in found.logs] == [("exec", "error")]
     assert found.in_progress == []
+
+
+def test_a_record_without_room_is_no_interruption(runner: list[str], env: Env, journal_root: Path) -> None:
+    """What cannot be written when the command ends stays in its mark; the next sweep writes it as it was."""
+    env |= SESSION
+    directory = Path(Journal(str(journal_root)).run_dir(RUN))
+    run([*runner, "true"], env)
+    (directory / "traces.jsonl").write_text("x" * 65536 + "\n")
+    (directory / "logs.jsonl").unlink()
+
+    def no_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (32768, 32768))
+
+    done = subprocess.run(
+        [*runner, "sleep", "0.2"], env=env, capture_output=True, preexec_fn=no_room, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert sweep(str(directory)) == 1
+    found = read_run(Journal(str(journal_root)), RUN)
+    assert [(span.name, span.attributes["exit_code"], span.status_code) for span in found.spans] == [
+        ("sleep", 0, 0)
+    ]
+    assert [log.attributes["exit_code"] for log in found.logs] == [0]
 
 
 def test_the_work_of_the_last_prime_beats_the_environment(
