@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 
-#: Seconds between two looks at the files: at least four a second.
+#: Seconds from one look at the files to the next: at least four a second.
 POLL = 0.2
 
 #: Seconds between two drawings of a live trace on a terminal, so that its bars grow though no file changes.
@@ -74,8 +74,8 @@ def follow(
     seen: object = None
     due = 0.0
     while True:
-        now = stamp()
         began = time.monotonic()
+        now = stamp()
         if now != seen or (began >= due and isinstance(canvas, Terminal)):
             text, live = picture()
             canvas.draw(text)
@@ -84,6 +84,6 @@ def follow(
             cost = time.monotonic() - began
             due = began + max(GROW, 2 * cost)
             seen = now
-            pause(max(POLL, cost))
+            pause(max(POLL - cost, cost))
         else:
             pause(POLL)

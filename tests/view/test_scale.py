@@ -194,6 +194,25 @@ def test_following_reads_only_what_has_changed(
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(("cost", "drawn"), [(0.001, 50), (0.05, 50), (0.09, 50), (0.2, 25), (1.0, 5)])
+def test_redraws_keep_their_pace(monkeypatch: pytest.MonkeyPatch, cost: float, drawn: int) -> None:
+    """Something happens all the time for ten seconds: five pictures a second, a slow one half of the time."""
+    clock = [0.0]
+    pictures: list[float] = []
+
+    def picture() -> tuple[str, bool]:
+        clock[0] += cost
+        pictures.append(clock[0])
+        return "", clock[0] < 10
+
+    def pause(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(follow.time, "monotonic", lambda: clock[0])
+    follow.follow(picture, lambda: clock[0], follow.Printer(lambda _: None), pause)
+    assert abs(len(pictures) - drawn) <= 1
+
+
 def test_an_inspector_is_asked_again_in_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a tmux server said is not believed for ever: --follow must see a session die."""
     from gastown_tracing.cli import reading as cli
