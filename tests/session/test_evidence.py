@@ -117,8 +117,10 @@ def start_with_remains(sessions: Sessions, script: str) -> str:
 def let_it_end(sessions: Sessions, run_id: str) -> None:
     Path(sessions.socket + ".go").touch()
     pane = sessions.pane(run_id)["pane"]
-    known = "#{pane_dead}#{?pane_dead_time,1,0}"  # tmux learns how it ended a moment later
-    until(lambda: sessions.tmux("display", "-p", "-t", pane, known) == "11\n", "the command to end")
+    known = "#{pane_dead}#{?pane_dead_time,1,0}"
+    # tmux may miss that a child has ended until the next one ends.
+    nudge = ("run-shell", "true", ";", "display", "-p", "-t", pane, known)
+    until(lambda: sessions.tmux(*nudge) == "11\n", "the command to end")
 
 
 @pytest.mark.parametrize(
