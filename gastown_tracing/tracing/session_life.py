@@ -49,7 +49,7 @@ def begin(active: Runtime, wanted: Mapping[str, str]) -> Life:
     """Begin the session that `wanted` describes (the parameters of `session()`). Raises OSError."""
     run_id = parse_run_id(wanted["run_id"]) or new_run_id()
     kind = JournalLife if active.telemetry.journalled else DirectLife
-    return kind(active, run_id, {**wanted, "work_dir": wanted["work_dir"] or os.getcwd()})
+    return kind(active, run_id, {**wanted, "work_dir": wanted["work_dir"] or config.working_directory()})
 
 
 def end_run(active: Runtime, text: str, reason: str, exit_code: int | None, error: str) -> bool:

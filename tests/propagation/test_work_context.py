@@ -59,7 +59,7 @@ def test_a_line_survives_the_round_trip_and_is_one_line_of_json(
 @modest
 @given(nearly(st.builds(format_line, times, works, any_text)) | any_text)
 def test_reading_a_line_never_raises(text: str) -> None:
-    assert parse_line(text) is None or json.loads(text)["time"]
+    assert parse_line(text) is None or json.loads(text, strict=False)["time"]
 
 
 @pytest.mark.parametrize(
