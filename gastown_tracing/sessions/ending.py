@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from typing import TYPE_CHECKING
 
 from gastown_tracing.journal import layout, otlp, writer
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from gastown_tracing.journal.layout import Journal
     from propagation.traceparent import SpanContext
+
+#: Seconds to wait for somebody else who ends the same session.
+PATIENCE = 15.0
 
 #: gen_ai.provider.name by agent_type, where one agent means one provider.
 PROVIDERS = {"claudecode": "anthropic", "codex": "openai", "gemini": "gcp.gemini"}
@@ -48,10 +52,9 @@ def close(
     """Close a run: write its root span and the span and log record session.stop. Raises OSError.
 
     Returns False when it is closed already, was never made, or the operator switched the journal off.
-    `end_ns` is when the session ended (now, when
-    None) and `stop_ns` when its stopping began, both nanoseconds since the Unix epoch; without `end_known` it
-    lived until then at least. `error` and a non-zero
-    `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
+    `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both nanoseconds
+    since the Unix epoch; without `end_known` it lived until then at least. `error` and a non-zero `exit_code`
+    make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
     span link on session.stop when it belongs to another trace.
     """
     directory = journal.run_dir(trace_id)
@@ -82,14 +85,23 @@ def close(
 def alone(directory: str) -> Iterator[None]:
     """Keep others who end the same session waiting: who ends it on purpose is first to say why.
 
-    A file system that cannot lock keeps nobody waiting.
+    A file system that cannot lock keeps nobody waiting, and one that holds the lock keeps nobody for ever: the
+    run is closed once whatever happens here.
     """
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
             descriptor = os.open(directory, os.O_RDONLY)
             held.callback(os.close, descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(descriptor, time.monotonic() + PATIENCE)
         yield
+
+
+def _lock(descriptor: int, deadline: float) -> None:
+    while time.monotonic() < deadline:
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(0.02)
 
 
 def is_closed(journal: Journal, trace_id: str) -> bool:

@@ -6,7 +6,6 @@ that began it can end it.
 
 from __future__ import annotations
 
-import os
 from errno import EACCES, EPERM
 from typing import TYPE_CHECKING, Protocol
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from gastown_tracing.journal.layout import list_directory
+from gastown_tracing.journal.layout import list_directory, open_regular
 from gastown_tracing.journal.reader import Run
 
 #: Times as lines of OTLP JSON have them; inside content the quotes would be escaped.
@@ -34,7 +34,7 @@ def _files(directory: str) -> Iterator[str]:
 
 def _times(path: str) -> Iterator[int]:
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             data = file.read(_SEARCHED)
     except OSError:
         return
