@@ -52,8 +52,8 @@ def close(
     """Close a run: write its root span and the span and log record session.stop. Raises OSError.
 
     Returns False when it is closed already, was never made, or the operator switched the journal off.
-    `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both nanoseconds
-    since the Unix epoch; without `end_known` it lived until then at least. `error` and a non-zero `exit_code`
+    `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both in
+    nanoseconds since the Unix epoch; without `end_known` it lived until then at least. `error` and a non-zero `exit_code`
     make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
     span link on session.stop when it belongs to another trace.
     """
@@ -85,8 +85,8 @@ def close(
 def alone(directory: str) -> Iterator[None]:
     """Keep others who end the same session waiting: who ends it on purpose is first to say why.
 
-    A file system that cannot lock keeps nobody waiting, and one that holds the lock keeps nobody for ever: the
-    run is closed once whatever happens here.
+    A file system that cannot lock keeps nobody waiting, and who holds the lock keeps nobody for ever: the run
+    is closed once whatever happens here.
     """
     with contextlib.ExitStack() as held:
         with contextlib.suppress(OSError):
