@@ -53,9 +53,9 @@ def close(
 
     Returns False when it is closed already, was never made, or the operator switched the journal off.
     `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both in
-    nanoseconds since the Unix epoch; without `end_known` it lived until then at least. `error` and a non-zero `exit_code`
-    make it an error. `evidence` says how anyone knows. `killer` is the span that stopped it: a
-    span link on session.stop when it belongs to another trace.
+    nanoseconds since the Unix epoch; without `end_known` it lived until then at least. `error` and a
+    non-zero `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that
+    stopped it: a span link on session.stop when it belongs to another trace.
     """
     directory = journal.run_dir(trace_id)
     info = run_info(directory)
