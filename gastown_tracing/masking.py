@@ -119,25 +119,30 @@ def command_words(program: str, arguments: "Sequence[str]") -> str:
     return " ".join([name, *(word for word in following if word in SUBCOMMANDS[program])])
 
 
-def mask_arguments(program: str, arguments: "Sequence[str]") -> str:
-    """Return a command's arguments as one string that shows nothing but the subcommand and flag names."""
-    kept = subcommand(program, arguments)[0]
+def masked(program: str, arguments: "Sequence[str]") -> tuple[str, str]:
+    """Return a command's subcommand ("" for none), and its arguments with nothing but that and flag names."""
+    kept, name = subcommand(program, arguments)
     words = []
     literal = False
     for index, argument in enumerate(arguments):
-        if index == kept or (argument == "--" and not literal):
+        if index == kept:
             words.append(argument)
-            literal = literal or argument == "--"
-        elif argument.startswith("-") and not literal:
-            words.append(_mask_flag(argument))
-        else:
+        elif literal or argument[:1] != "-":
             words.append(mask(argument))
-    return " ".join(words)
+        elif argument == "--":
+            literal = True
+            words.append(argument)
+        elif argument[2:] in BD_FLAGS and argument[1] == "-":
+            words.append(argument)
+        else:
+            words.append(_mask_flag(argument))
+    return name, " ".join(words)
 
 
 def mask(value: str) -> str:
     """Return what stands for a value: its length in UTF-8 bytes."""
-    return f"‹{len(value.encode('utf-8', 'surrogatepass'))} bytes›"
+    length = len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))
+    return f"‹{length} bytes›"
 
 
 def _mask_flag(argument: str) -> str:

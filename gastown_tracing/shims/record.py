@@ -146,15 +146,14 @@ def event_attributes(request: "Request", config: "Config") -> dict[str, str | in
 
 
 def _from_command_line(event: str, arguments: list[str], config: "Config") -> dict[str, str]:
-    from gastown_tracing.masking import command_words, mask_arguments, subcommand  # a long list of words
+    from gastown_tracing.masking import command_words, masked, subcommand  # a long list of words
 
     if event == "git.operation":
         return {"operation": subcommand("git", arguments)[1]}
     if event == "gt.command":
         return {"command": command_words("gt", arguments)}
-    whole = config.flag("GT_LOG_BD_OUTPUT")
-    shown = " ".join(arguments) if whole else mask_arguments("bd", arguments)
-    return {"subcommand": subcommand("bd", arguments)[1], "args": shown}
+    name, shown = masked("bd", arguments)
+    return {"subcommand": name, "args": " ".join(arguments) if config.flag("GT_LOG_BD_OUTPUT") else shown}
 
 
 def _typed(name: str, text: str) -> str | int | bool:

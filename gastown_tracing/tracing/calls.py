@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import os
 
-from gastown_tracing.masking import mask_arguments, subcommand
+from gastown_tracing.masking import masked
 from gastown_tracing.tracing.operation import Operation, clean, text_of
 from gastown_tracing.tracing.wrapping import Binder, wrap
 from propagation.work import WorkContext
@@ -221,10 +221,10 @@ class PrimeCall(Call):
 
 def _asked(command: tuple[str, ...]) -> dict[str, AttributeValue]:
     """Return what `bd.call` begins with: the program, and its arguments masked."""
-    arguments = command[1:]
+    name, shown = masked("bd", command[1:])
     return {
-        "subcommand": clean(subcommand("bd", arguments)[1]),
-        "args": mask_arguments("bd", arguments),
+        "subcommand": name,
+        "args": shown,
         "process.executable.name": clean(command[0]).rpartition("/")[2],
         "status": "ok",
         "error": "",
