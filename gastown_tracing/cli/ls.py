@@ -59,7 +59,8 @@ def command(
         return
     reading.say(_tables(rows, commands, looks.style(elsewhere=1_000)))
     if not rows and not commands:
-        click.echo(f"gt-trace: {_nothing(place, chosen)}", err=True)
+        hint = "" if loose else "; --loose lists commands outside any session"
+        click.echo(f"gt-trace: {_nothing(place, chosen)}{hint}", err=True)
     if len(runs) > len(shown):
         click.echo(f"{len(runs) - len(shown)} older: --all lists them", err=True)
 

@@ -12,5 +12,6 @@ def absolute(path: str) -> str:
     try:
         return os.path.abspath(path)
     except OSError as error:
-        hint = "cd to another one, or give a full path"
-        raise WrongUse(f"{path}: the working directory is gone ({error.strerror}); {hint}") from error
+        what = "" if path in ("", ".") else f"{path}: "
+        hint = "cd to another one, or give a full path (--work-dir, --journal)"
+        raise WrongUse(f"{what}the working directory is gone; {hint}") from error

@@ -34,7 +34,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
     try:
         trace_id = resolve(place, what)
     except LookupFailed as error:
-        raise reading.Failure(str(error)) from error
+        raise reading.Failure(f"{error}; only runs can be purged, not commands outside any") from error
     run = next(run for run in list_runs(place) if run.trace_id == trace_id)
     name = f"run {trace_id[:8]} ({run.info.get('session') or 'no session'})"
     state = "ended" if run.closed else reading.looker()(run)

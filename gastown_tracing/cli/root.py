@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing._version import VERSION
-from gastown_tracing.cli.reading import INTERRUPTED, leave
+from gastown_tracing.cli.reading import INTERRUPTED, PIPE_CLOSED, leave
 from gastown_tracing.shims.exec import USAGE
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def run() -> int:
         return error.exit_code
     except click.Abort:
         return INTERRUPTED
+    except BrokenPipeError:
+        leave(PIPE_CLOSED)
     except OSError as error:
         leave(1, f"gt-trace: {error.filename or 'cannot go on'}: {error.strerror or error}")
 

@@ -51,7 +51,8 @@ def command(
     if not found:
         matches = f"matches {chosen.words()}" if chosen.words() else "has been recorded yet"
         whose = f" of {' or '.join(what)}" if what else ""
-        click.echo(f"gt-trace: no call{whose} that has ended {matches}", err=True)
+        hint = "" if loose or what else "; --loose counts commands outside any session"
+        click.echo(f"gt-trace: no call{whose} that has ended {matches}{hint}", err=True)
         return
     reading.say(stats.render(found, looks.style(elsewhere=1_000)))
 

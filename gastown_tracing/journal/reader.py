@@ -137,7 +137,9 @@ def resolve(journal: Journal, text: str) -> str:
         return run_id
     runs = list_runs(journal)
     if not runs:
-        raise LookupFailed(f"no runs in the journal {journal.root}")
+        raise LookupFailed(
+            f"no runs in the journal {journal.root}; `gt-trace ls --loose` lists commands outside any"
+        )
     if text == "latest":
         return runs[-1].trace_id
     for matches in (_has_session, _has_bead):

@@ -50,7 +50,10 @@ def _state(trace: Trace) -> Iterator[tuple[str, str]]:
     state, style = STATES.get(trace.state, (trace.state, "dim"))
     yield f"{state}: {trace.reason}" if trace.state == "ended" and trace.reason else state, style
     if trace.evidence:
-        yield f"{FOUND}{trace.evidence}", "bead"
+        what, _, why = trace.evidence.partition(": ")
+        yield f"{FOUND}{what}", "bead"
+        if why:
+            yield why, "bead"
 
 
 def _who(trace: Trace) -> Iterator[tuple[str, str]]:

@@ -154,9 +154,12 @@ def family(name: str) -> str:
 
 
 def process(attributes: Attributes, resource: Attributes) -> str:
-    """Return the process that did it as `executable[pid]`, from the span, else from its resource."""
-    pid = text(attributes.get("process.pid") or resource.get("process.pid"))
-    executable = text(attributes.get("process.executable.name") or resource.get("process.executable.name"))
+    """Return the process that did it as `executable[pid]`: that of the span, else the one that recorded it.
+
+    Of a child whose process id nobody knows the executable alone.
+    """
+    source = attributes if "process.executable.name" in attributes else resource
+    pid, executable = text(source.get("process.pid")), text(source.get("process.executable.name"))
     return f"{executable or text(resource.get('service.name'))}[{pid}]" if pid else executable
 
 

@@ -226,9 +226,13 @@ def test_two_traces_outside_any_session_can_begin_alike(journal_root: Path, gt_t
 def test_an_empty_choice_says_what_left_nothing(book: Book, gt_trace: Run) -> None:
     """Filters are named as they were given; without one nothing has been recorded."""
     assert gt_trace("ls", "--agent", "Nobody", "--since", "1h").stderr == (
-        "gt-trace: none of 2 sessions matches --agent Nobody --since 1h\n"
+        "gt-trace: none of 2 sessions matches --agent Nobody --since 1h; "
+        "--loose lists commands outside any session\n"
     )
-    assert gt_trace("stats", "--rig", "x").stderr == "gt-trace: no call that has ended matches --rig x\n"
+    assert (
+        gt_trace("stats", "--rig", "x").stderr
+        == "gt-trace: no call that has ended matches --rig x; --loose counts commands outside any session\n"
+    )
     later = gt_trace("stats", "hq-mayor", "--since", "2999-01-01").stderr
     assert later == "gt-trace: no call of hq-mayor that has ended matches --since 2999-01-01\n"
     for command in ("ls", "stats"):
@@ -238,8 +242,11 @@ def test_an_empty_choice_says_what_left_nothing(book: Book, gt_trace: Run) -> No
 def test_an_empty_journal_says_so(journal_root: Path, gt_trace: Run) -> None:
     """No session, no call, one line each."""
     Book(journal_root, "")
-    assert gt_trace("ls").stderr == "gt-trace: no session has been recorded yet\n"
-    assert gt_trace("stats").stderr == "gt-trace: no call that has ended has been recorded yet\n"
+    loose = "commands outside any session\n"
+    assert gt_trace("ls").stderr == f"gt-trace: no session has been recorded yet; --loose lists {loose}"
+    assert gt_trace("stats").stderr == (
+        f"gt-trace: no call that has ended has been recorded yet; --loose counts {loose}"
+    )
 
 
 def test_lists_in_json_are_arrays_of_a_line_an_object(book: Book, gt_trace: Run) -> None:
