@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gastown_tracing import config
-from gastown_tracing.journal import markers, reader
+from gastown_tracing.journal import layout, markers, reader
 from gastown_tracing.sessions.ending import alone, close, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 from gastown_tracing.sessions.run import handle_of, now_ns, record_start, write_pane
@@ -47,6 +47,9 @@ def reap(
     inspector = inspector or Inspector(env)
     problems = [] if problems is None else problems
     writing = not why_not_recorded(journal, env)
+    if writing:
+        for hour in layout.list_directory(journal.root + "/loose"):
+            _sweep(f"{journal.root}/loose/{hour}")
     runs = [run for run in reader.list_runs(journal) if _wanted(journal, run, writing)]
     return [_look(journal, run, inspector, problems if writing else None) for run in runs]
 
@@ -59,12 +62,15 @@ def why_not_recorded(journal: Journal, env: Mapping[str, str]) -> str:
     return "" if telemetry.on else telemetry.why
 
 
+def _sweep(directory: str) -> None:
+    if os.path.isdir(directory + "/open"):
+        markers.sweep(directory)
+
+
 def _wanted(journal: Journal, run: Run, writing: bool) -> bool:
     """Sweep a run's markers of calls whose process died; say whether the run is open."""
     if writing:
-        directory = journal.run_dir(run.trace_id)
-        if os.path.isdir(directory + "/open"):
-            markers.sweep(directory)
+        _sweep(journal.run_dir(run.trace_id))
     return not run.closed and is_usable(run.info)
 
 

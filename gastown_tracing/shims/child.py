@@ -100,7 +100,7 @@ def environment() -> dict[bytes, bytes]:
     """
     found = dict(posix.environ)
     found.pop(b"", None)
-    if found.get(b"LC_CTYPE") in COERCED:
+    if found.get(b"LC_CTYPE") in COERCED and b"LC_ALL" not in found:
         try:
             descriptor = posix.open("/proc/self/environ", posix.O_RDONLY | posix.O_CLOEXEC)
         except OSError:
@@ -109,9 +109,31 @@ def environment() -> dict[bytes, bytes]:
         while chunk := posix.read(descriptor, 1 << 20):
             given += chunk
         posix.close(descriptor)
-        if b"\0LC_CTYPE=" not in b"\0" + given:
+        _, name, rest = (b"\0" + given).partition(b"\0LC_CTYPE=")
+        if name:
+            found[b"LC_CTYPE"] = rest.partition(b"\0")[0]
+        else:
             del found[b"LC_CTYPE"]
     return found
+
+
+def let_go(keep_stderr: bool) -> None:
+    """Close what we have of the command's descriptors: who waits for their end waits for the command alone.
+
+    Raises OSError.
+    """
+    if sys.platform != "linux":
+        return  # what says whether a key was typed is asked of standard input there
+    null = posix.open("/dev/null", posix.O_RDWR | posix.O_CLOEXEC)
+    for descriptor in (0, 1) if keep_stderr else (0, 1, 2):
+        if descriptor != null:
+            posix.dup2(null, descriptor, False)
+    for name in posix.listdir("/proc/self/fd"):
+        if int(name) > 2:
+            try:
+                posix.close(int(name))
+            except OSError:
+                continue  # the listing's own
 
 
 def fits(file: bytes, argv: "list[bytes]", env: "Mapping[bytes, bytes]") -> bool:
@@ -293,7 +315,10 @@ def wait(pid: int) -> int:
             if not _is_stopped(pid):
                 continue
         if _wants(pid, number, code, sender):
-            posix.kill(pid, number)
+            try:
+                posix.kill(pid, number)
+            except OSError:
+                continue  # it has become another user, whom only its own kin may signal
 
 
 def _next_signal() -> "tuple[int, int, int]":
@@ -310,12 +335,34 @@ def _next_signal() -> "tuple[int, int, int]":
 
 def _wants(pid: int, number: int, code: int, sender: int) -> bool:
     """Return whether the child has to be handed a signal that we got."""
-    if sender == pid:
-        return False  # it signalled its own process group, itself included
+    if sender in (pid, posix.getpid()):
+        return False  # it signalled its own process group, itself included; or a write of ours failed
     if code == SI_KERNEL and number in FROM_TERMINAL:
         # A terminal that goes away tells the session's leader only; without us the command would be that.
-        return number in (_signal.SIGHUP, _signal.SIGCONT) and posix.getsid(0) == posix.getpid()
+        leads = number in (_signal.SIGHUP, _signal.SIGCONT) and posix.getsid(0) == posix.getpid()
+        return leads or not _in_our_group(pid)
     return True
+
+
+def _in_our_group(pid: int) -> bool:
+    try:
+        return posix.getpgid(pid) == posix.getpgrp()
+    except OSError:
+        return True
+
+
+def _in_foreground() -> bool:
+    """Return whether our process group is the one that a terminal talks to."""
+    try:
+        terminal = posix.open("/dev/tty", posix.O_RDONLY | posix.O_CLOEXEC | posix.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return posix.tcgetpgrp(terminal) == posix.getpgrp()
+    except OSError:
+        return False
+    finally:
+        posix.close(terminal)
 
 
 def _is_stopped(pid: int) -> bool:
@@ -334,9 +381,10 @@ def _stop_with(number: int, stopped_by_terminal: bool) -> bool:
 
     False where we did not stop.
 
-    Only stops that come from job control: somebody who stops the child alone means the child alone.
+    Only stops that come from job control: somebody who stops the child alone means the child alone. A command
+    that stops itself, as `suspend` of a shell does, is told by the terminal that waits for it.
     """
-    if number == _signal.SIGSTOP and stopped_by_terminal:
+    if number == _signal.SIGSTOP and (stopped_by_terminal or _in_foreground()):
         number = _signal.SIGTSTP
     if number not in JOB_CONTROL:
         return False

@@ -133,13 +133,17 @@ def decode(environ: dict[bytes, bytes]) -> dict[str, str]:
 def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle: str) -> "NoReturn":
     """Do what the launcher asks.
 
-    `stat` is the line of /proc/self/stat that the launcher read before Python started, or `-`: its field 33
-    is the bit mask of ignored signals (proc_pid_stat(5)). `bundle` names the root below which a bundle of the
-    modules is missing, else it is empty.
+    `stat` is the line of /proc/self/stat that the launcher read before Python started, or `-`: its fields 32
+    and 33 are the bit masks of blocked and ignored signals (proc_pid_stat(5)). `bundle` names the root below
+    which a bundle of the modules is missing, else it is empty.
     """
     fields = stat.rpartition(") ")[2].split()
-    ignored = fields[30] if len(fields) > 30 else ""
-    run(arguments, child.Caller(mask, int(ignored) if ignored.isdigit() else None), bundle)
+    if len(fields) > 30 and fields[29].isdigit() and fields[30].isdigit():
+        blocked, ignored = int(fields[29]), int(fields[30])
+        # bash unblocks SIGCHLD.
+        mask = mask | {number for number in range(1, 32) if blocked >> (number - 1) & 1}
+        run(arguments, child.Caller(mask, ignored), bundle)
+    run(arguments, child.Caller(mask), bundle)
 
 
 def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "NoReturn":
@@ -219,6 +223,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
     status = None if pid else code << 8
     record = None
     try:
+        child.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"))
         from gastown_tracing.shims.record import Record  # while the command runs already
 
         record = Record(request, plan, span_id, start_ns, pid)
@@ -264,6 +269,8 @@ def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> 
         _debug("context not handed on: the arguments and the environment are too long", plan.telemetry)
         return child.start(file, request.argv, request.environ, caller, wrap=False), 0
     except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no room for two: the command takes ours
+            _replace(request, caller)
         return 0, _cannot_run(request, error)
 
 

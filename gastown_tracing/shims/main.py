@@ -21,8 +21,11 @@ else:
 
     Loader = object  # importlib.abc is slow to load, and its protocol asks for no base class
 
-#: Signals wait from the first moment on: one that comes now is handed on to the command.
-MASK = _signal.pthread_sigmask(_signal.SIG_BLOCK, _signal.valid_signals()) if __name__ == "__main__" else ()
+if "MASK" not in globals():  # an old bundle that runs this program has blocked them already
+    #: Signals wait from the first moment on: one that comes now is handed on to the command.
+    MASK = _signal.pthread_sigmask(
+        _signal.SIG_BLOCK, _signal.valid_signals() if __name__ == "__main__" else ()
+    )
 
 import gc
 import marshal
@@ -193,7 +196,7 @@ def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
     try:
         if modules and not install(root, modules):
             # An old bundle: what was installed since has its own program.
-            exec(_compile(root, PROGRAM), {"__name__": "__main__"})  # noqa: S102  # our own source
+            exec(_compile(root, PROGRAM), {"__name__": "__main__", "MASK": MASK})  # noqa: S102  # our own source
             return
         if not modules:
             sys.path.insert(0, root)

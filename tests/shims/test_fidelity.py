@@ -311,6 +311,87 @@ def test_no_size_of_arguments_is_lost(runner: list[str], env: Env, tmp_path: Pat
             assert (code, out) == (0, b"ran\n"), (room, err)
 
 
+@pytest.mark.parametrize("value", ["C", "POSIX", "xx_YY.UTF-8", "C.UTF-8"])
+def test_the_locale_is_the_callers(value: str, runner: list[str], env: Env) -> None:
+    """Python overwrites LC_CTYPE where the locale is C; the command gets what it was."""
+    bare = {name: text for name, text in env.items() if name != "LANG" and not name.startswith("LC_")}
+    argv: list[bytes | str] = ["sh", "-c", "echo $LC_CTYPE"]
+    assert outcome(runner, argv, {**bare, "LC_CTYPE": value})[1].decode().strip() == value
+
+
+def test_a_write_of_ours_that_fails_is_nobodys_signal(runner: list[str], env: Env) -> None:
+    """The journal's file over the limit of file sizes: the SIGXFSZ is ours, the command does not get it."""
+    outcome(runner, ["true"], env)
+    for _ in range(5):
+        argv: list[bytes | str] = ["sh", "-c", "sleep 0.05; exit 3"]
+        code = outcome(
+            runner, argv, env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+        )[0]
+        assert code == 3
+
+
+def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(runner: list[str], env: Env) -> None:
+    """A command that closes its streams, or a pipe of the caller's, lets go of them although it goes on."""
+    reader, writer = os.pipe()
+    script = f"echo out; exec <&- >&- 2>&- {writer}>&-; exec sleep 300"
+    words = [*runner, "sh", "-c", script]
+    with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, pass_fds=(writer,)) as process:
+        os.close(writer)
+        assert process.stdout is not None
+        assert process.stdout.read() == b"out\n"
+        assert os.read(reader, 1) == b""
+        assert process.poll() is None
+        process.kill()
+    os.close(reader)
+
+
+def test_a_command_that_has_become_another_user(runner: list[str], env: Env, tmp_path: Path) -> None:
+    """A signal that we may not hand on is the caller's affair; we go on waiting for the command."""
+    if os.geteuid() != 0 or shutil.which("setpriv") is None:
+        pytest.skip("only root can make a process that root's own signals do not reach")
+    script = (
+        "import os, sys, time; os.setresuid(65534, 65534, 65534); print('up', flush=True); sys.stdin.read()"
+    )
+    without_kill = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
+    words = [*without_kill, *runner, sys.executable, "-c", script]
+    with subprocess.Popen(
+        words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == b"up\n"
+        process.terminate()
+        process.stdin.close()
+        assert process.wait(30) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+
+
+def test_where_there_is_no_room_for_two_processes_the_command_runs(runner: list[str], env: Env) -> None:
+    """At the limit of processes we cannot start the command beside us: it takes our place."""
+    if (
+        os.geteuid() != 0
+        or not os.access("/usr/bin/prlimit", os.X_OK)
+        or not os.access(sys.executable, os.X_OK)
+    ):
+        pytest.skip("needs root and prlimit to be a user at his limit")
+    become = [
+        "setpriv",
+        "--reuid",
+        "64999",
+        "--clear-groups",
+        "--inh-caps",
+        "+dac_override",
+        "--ambient-caps",
+        "+dac_override",
+    ]
+    words = [*become, "prlimit", "--nproc=1", *runner]
+    assert outcome(words, ["/bin/echo", "x"], {**env, "GT_OTEL_JOURNAL": "/tmp/none/of/yours"})[:2] == (
+        0,
+        b"x\n",
+    )
+
+
 def test_switched_off_nothing_of_us_is_left(runner: list[str], env: Env, journal_root: Path) -> None:
     """With telemetry off the wrapper becomes the command: the same process and environment."""
     off = {**env, "OTEL_SDK_DISABLED": "true"}

@@ -300,6 +300,10 @@ def test_a_changed_module_is_not_taken_from_the_bundle(installed: tuple[list[str
             .replace("import run_launched", "import run_renamed")
         )
         file.write_text(text.replace('"usage: gt-trace exec', '"changed: gt-trace exec'))
+    blocked = [*words, "--", "grep", "SigBlk", "/proc/self/status"]
+    seen = subprocess.run(blocked, env=env, capture_output=True, text=True, check=True).stdout
+    assert int(seen.split()[1], 16) == 0
+    os.utime(bundle.parent.parent / "exec.py", (1, 1))  # and an old one again
     done = subprocess.run([*words, "--x"], env=env, capture_output=True, text=True, check=False)
     assert "changed: gt-trace exec" in done.stderr
 

@@ -143,6 +143,41 @@ def test_job_control(runner: list[str], shell_env: Env) -> None:
         opened.expect("code=7")
 
 
+@pytest.mark.parametrize(
+    "command", ["timeout 100 sh -c 'echo up; sleep 100'", "setsid -w sh -c 'echo up; exec sleep 100'"]
+)
+def test_ctrl_c_reaches_a_command_in_a_group_of_its_own(
+    command: str, runner: list[str], shell_env: Env
+) -> None:
+    """The terminal tells our group only; a command that has left it gets the key from us."""
+    with terminal(SHELL, shell_env) as opened:
+        opened.expect("PROMPT> ")
+        opened.type(" ".join(f"'{word}'" for word in runner) + f" {command}\n")
+        opened.expect("up\r\n")
+        opened.type("\x03")
+        opened.expect("PROMPT> ")
+        opened.type("echo code=$?\n")
+        opened.expect("code=1(30|24)")
+
+
+def test_a_shell_that_suspends_itself(runner: list[str], shell_env: Env) -> None:
+    """A command that stops itself gives the prompt back, as without us."""
+    with terminal(SHELL, shell_env) as opened:
+        opened.expect("PROMPT> ")
+        opened.type(
+            " ".join(f"'{word}'" for word in runner)
+            + " bash -c 'echo up; kill -STOP $$; echo back; exit 7'\n"
+        )
+        opened.expect("up\r\n")
+        opened.expect("Stopped")
+        opened.expect("PROMPT> ")
+        opened.type("fg\n")
+        opened.expect("back\r\n")
+        opened.expect("PROMPT> ")
+        opened.type("echo code=$?\n")
+        opened.expect("code=7")
+
+
 def test_a_terminal_that_goes_away_hangs_up_the_command(runner: list[str], env: Env, tmp_path: Path) -> None:
     """Where we lead the session the kernel tells only us, and the command gets the SIGHUP all the same."""
     noted = tmp_path / "pid"
