@@ -144,7 +144,7 @@ def test_job_control(runner: list[str], shell_env: Env) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["timeout 100 sh -c 'echo up; sleep 100'", "setsid -w sh -c 'echo up; exec sleep 100'"]
+    "command", ["timeout 100 sh -c 'echo up; exec sleep 100'", "setsid -w sh -c 'echo up; exec sleep 100'"]
 )
 def test_ctrl_c_reaches_a_command_in_a_group_of_its_own(
     command: str, runner: list[str], shell_env: Env
