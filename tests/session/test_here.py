@@ -54,7 +54,7 @@ def test_killed_wrapper_is_found_lost(sessions: Sessions, tmp_path: Path) -> Non
     ready = tmp_path / "ready"
     command = [sys.executable, "-m", "gastown_tracing.cli", "session", *HERE]
     with subprocess.Popen(
-        [*command, "sh", "-c", f"echo $$ > {ready}; sleep 1000"], env=sessions.env
+        [*command, "sh", "-c", f"echo $$ > {ready}; exec sleep 1000"], env=sessions.env
     ) as process:
         until(lambda: ready.exists() and ready.read_text().strip(), "the command")
         assert sessions.list()[0]["state"] == "live"
