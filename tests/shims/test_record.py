@@ -19,7 +19,7 @@ import gastown_tracing
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.markers import sweep
 from gastown_tracing.journal.otlp import Span
-from gastown_tracing.journal.reader import read_run
+from gastown_tracing.journal.reader import read_loose, read_run
 from gastown_tracing.shims import main
 from gastown_tracing.shims.launcher import LOADER
 from tests.processes import wait_until
@@ -158,6 +158,18 @@ def test_killed_with_9_the_call_is_recorded_as_interrupted(
     assert [(span.name, span.status_code) for span in found.spans] == [("sleep", 2)]
     assert [(log.event_name, log.attributes["status"]) for log in found.logs] == [("exec", "error")]
     assert found.in_progress == []
+
+
+def test_a_call_outside_any_session_is_swept_by_the_next_list(
+    runner: list[str], env: Env, journal_root: Path, gt_trace: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    """Killed outside a session, the mark becomes its interrupted span when somebody lists sessions."""
+    with subprocess.Popen([*runner, "sleep", "300"], env=env) as process:
+        wait_until(lambda: list(journal_root.glob("loose/*/open/[!.]*")), "the call is marked as in progress")
+        process.kill()
+    assert gt_trace("session", "list").returncode == 0
+    assert not list(journal_root.glob("loose/*/open/*"))
+    assert [span.name for span in read_loose(Journal(str(journal_root))).spans] == ["sleep"]
 
 
 def test_a_record_without_room_is_no_interruption(runner: list[str], env: Env, journal_root: Path) -> None:
