@@ -265,6 +265,9 @@ def _say_started(started: Started, journal: str | None, as_json: bool) -> None:
     if run:
         click.echo(f"  its trace  gt-trace view {name}{here} --follow")
         click.echo(f"  end it     gt-trace session stop {name}{here}")
+    else:
+        ending = ["tmux", "-S", started.socket, "kill-session", "-t", f"={started.session}"]
+        click.echo(f"  end it     {shlex.join(ending)}")
 
 
 @command.command()
@@ -278,7 +281,8 @@ def stop(session: str, reason: str, journal: str | None, as_json: bool) -> None:
     Its tmux session is ended, and its agent hung up on; one in the foreground gets SIGTERM. An agent that
     still runs 3 s later is named with its process id, with exit code 1, and its trace stays open: a trace is
     closed when the work in it has ended. So it is with exit code 1 when the end cannot be recorded. Where
-    telemetry is switched off the session is ended, and nothing is recorded.
+    telemetry has been switched off since its start the session is ended, and nothing is recorded. A session
+    that was started without telemetry is none of ours: `tmux kill-session` ends it.
     """
     from gastown_tracing.journal.reader import LookupFailed  # only here
     from gastown_tracing.sessions import reaping, stopping  # only here
