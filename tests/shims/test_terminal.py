@@ -89,6 +89,20 @@ def shell_env(env: Env) -> Env:
 SHELL = ["bash", "--norc", "--noprofile", "-i"]
 
 
+def run_in_shell(opened: Terminal, runner: list[str], command: str) -> None:
+    """Type a command behind our words at the shell's prompt, and wait until it says that it is up."""
+    opened.expect("PROMPT> ")
+    opened.type(" ".join(f"'{word}'" for word in runner) + f" {command}\n")
+    opened.expect("up\r\n")
+
+
+def expect_code(opened: Terminal, pattern: str) -> None:
+    """Wait for the prompt, and for the exit code that the shell saw."""
+    opened.expect("PROMPT> ")
+    opened.type("echo code=$?\n")
+    opened.expect(f"code={pattern}")
+
+
 def test_a_terminal_stays_a_terminal(runner: list[str], env: Env) -> None:
     """The command sees a terminal on all three streams, of the size it has."""
     script = (
@@ -114,23 +128,15 @@ def test_a_key_arrives_once(key: str, name: str, runner: list[str], env: Env) ->
 def test_ctrl_c_ends_a_command_as_without_us(runner: list[str], shell_env: Env) -> None:
     """The shell sees 130 and gives its prompt back."""
     with terminal(SHELL, shell_env) as opened:
-        opened.expect("PROMPT> ")
-        opened.type(" ".join(f"'{word}'" for word in runner) + " sh -c 'echo up; exec sleep 300'\n")
-        opened.expect("up\r\n")
+        run_in_shell(opened, runner, "sh -c 'echo up; exec sleep 300'")
         opened.type("\x03")
-        opened.expect("PROMPT> ")
-        opened.type("echo code=$?\n")
-        opened.expect("code=130")
+        expect_code(opened, "130")
 
 
 def test_job_control(runner: list[str], shell_env: Env) -> None:
     """Ctrl-Z stops the job and gives the prompt back, fg goes on with it, and it ends with its own code."""
     with terminal(SHELL, shell_env) as opened:
-        opened.expect("PROMPT> ")
-        opened.type(
-            " ".join(f"'{word}'" for word in runner) + " sh -c 'echo up; read x; echo got=$x; exit 7'\n"
-        )
-        opened.expect("up\r\n")
+        run_in_shell(opened, runner, "sh -c 'echo up; read x; echo got=$x; exit 7'")
         opened.type("\x1a")
         opened.expect("Stopped")
         opened.expect("PROMPT> ")
@@ -138,9 +144,7 @@ def test_job_control(runner: list[str], shell_env: Env) -> None:
         opened.expect("read x")
         opened.type("hello\n")
         opened.expect("got=hello")
-        opened.expect("PROMPT> ")
-        opened.type("echo code=$?\n")
-        opened.expect("code=7")
+        expect_code(opened, "7")
 
 
 @pytest.mark.parametrize(
@@ -151,31 +155,20 @@ def test_ctrl_c_reaches_a_command_in_a_group_of_its_own(
 ) -> None:
     """The terminal tells our group only; a command that has left it gets the key from us."""
     with terminal(SHELL, shell_env) as opened:
-        opened.expect("PROMPT> ")
-        opened.type(" ".join(f"'{word}'" for word in runner) + f" {command}\n")
-        opened.expect("up\r\n")
+        run_in_shell(opened, runner, command)
         opened.type("\x03")
-        opened.expect("PROMPT> ")
-        opened.type("echo code=$?\n")
-        opened.expect("code=1(30|24)")
+        expect_code(opened, "1(30|24)")
 
 
 def test_a_shell_that_suspends_itself(runner: list[str], shell_env: Env) -> None:
     """A command that stops itself gives the prompt back, as without us."""
     with terminal(SHELL, shell_env) as opened:
-        opened.expect("PROMPT> ")
-        opened.type(
-            " ".join(f"'{word}'" for word in runner)
-            + " bash -c 'echo up; kill -STOP $$; echo back; exit 7'\n"
-        )
-        opened.expect("up\r\n")
+        run_in_shell(opened, runner, "bash -c 'echo up; kill -STOP $$; echo back; exit 7'")
         opened.expect("Stopped")
         opened.expect("PROMPT> ")
         opened.type("fg\n")
         opened.expect("back\r\n")
-        opened.expect("PROMPT> ")
-        opened.type("echo code=$?\n")
-        opened.expect("code=7")
+        expect_code(opened, "7")
 
 
 def test_a_terminal_that_goes_away_hangs_up_the_command(runner: list[str], env: Env, tmp_path: Path) -> None:
