@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from propagation.work import WorkContext
+
 SERVICE_NAME = "gastown"
 
 #: The roles that exist once in a town or rig: such an agent is named after its role.
@@ -92,6 +94,21 @@ def session_attributes(env: "Mapping[str, str]", run_id: str | None) -> dict[str
     run_id = run_id or parse_run_id(env.get("GT_RUN", ""))
     if run_id:
         found["gt.run_id"] = run_id
+    return found
+
+
+def for_children(
+    env: "Mapping[str, str]", run_id: str | None, work: "WorkContext | None"
+) -> dict[str, str | None]:
+    """Return the members that children get with `work` in force; None removes an inherited one.
+
+    Without a work context nobody has said what is being worked on, and what is inherited stays.
+    """
+    found: dict[str, str | None] = {**session_attributes(env, run_id)}
+    if work is not None:
+        found["gt.work_rig"] = work.rig or None
+        found["gt.work_bead"] = work.bead or None
+        found["gt.work_mol"] = work.mol or None
     return found
 
 

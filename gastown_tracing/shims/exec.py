@@ -276,12 +276,12 @@ def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> 
 
 def _environment(request: Request, plan: Plan, span_id: str) -> dict[bytes, bytes]:
     """Return the command's environment: the caller's own, byte for byte, and our variables."""
-    from gastown_tracing.identity import session_attributes  # not where telemetry is off
+    from gastown_tracing.identity import for_children  # not where telemetry is off
     from propagation.environ import child_env
     from propagation.traceparent import SpanContext
 
     env, resolution = plan.telemetry.config.env, plan.resolution
-    ours = {**session_attributes(env, resolution.run_id), **work_members(plan.work)}
+    ours = for_children(env, resolution.run_id, plan.work)
     span = SpanContext(resolution.trace_id, span_id, resolution.flags, resolution.tracestate)
     changed = child_env(env, span, baggage=ours, resource=ours)
     environ = dict(request.environ)
@@ -291,17 +291,6 @@ def _environment(request: Request, plan: Plan, span_id: str) -> dict[bytes, byte
     for name in env.keys() - changed.keys():
         del environ[name.encode(*TEXT)]
     return environ
-
-
-def work_members(work: "WorkContext | None") -> dict[str, str | None]:
-    """Return the work context as baggage members and resource attributes; None removes an inherited one."""
-    if work is None:
-        return {}
-    return {
-        "gt.work_rig": work.rig or None,
-        "gt.work_bead": work.bead or None,
-        "gt.work_mol": work.mol or None,
-    }
 
 
 def _cannot_run(request: Request, error: OSError) -> int:

@@ -55,8 +55,6 @@ SCOPE = ("gastown_tracing", VERSION)
 ERRORS_KEPT = 100
 
 _RUN = create_key("gastown_tracing.run")
-# What children are not told of a work context that has no such part, whatever this process itself was told.
-_NO_WORK = {name: None for name, _ in who.SESSION_VARIABLES if name.startswith("gt.work_")}
 
 
 class Run:
@@ -308,8 +306,7 @@ class Runtime:
                 env.pop(name, None)
             else:
                 env[name] = value
-        told = who.session_attributes({**env, **run.work_now().to_env()}, run.run_id or None)
-        ours: dict[str, str | None] = {**_NO_WORK, **told}
+        ours = who.for_children(env, run.run_id or None, run.work_now())
         theirs = {name: str(value) for name, value in otel_baggage.get_all().items()}
         try:
             return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)

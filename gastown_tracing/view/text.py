@@ -126,11 +126,6 @@ def _fitting(text: str, room: int) -> str:
     return text[:low]
 
 
-def pad(text: str, cells: int) -> str:
-    """Return `text` filled with spaces to `cells`."""
-    return text + " " * (cells - width(text))
-
-
 def wrap(parts: list[str], cells: int, separator: str) -> list[list[int]]:
     """Return which parts (by index) go on which line when they are joined by `separator` within `cells`."""
     lines: list[list[int]] = []
