@@ -224,6 +224,9 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
     record = None
     try:
         child.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"))
+    except OSError as error:  # no descriptor to spare: the record can still be written at the end
+        _debug(f"descriptors kept: {describe(error)}", plan.telemetry)
+    try:
         from gastown_tracing.shims.record import Record  # while the command runs already
 
         record = Record(request, plan, span_id, start_ns, pid)
