@@ -333,8 +333,9 @@ def test_a_write_of_ours_that_fails_is_nobodys_signal(runner: list[str], env: En
 def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(runner: list[str], env: Env) -> None:
     """A command that closes its streams, or a pipe of the caller's, lets go of them although it goes on."""
     reader, writer = os.pipe()
-    script = f"echo out; exec <&- >&- 2>&- {writer}>&-; exec sleep 300"
-    words = [*runner, "sh", "-c", script]
+    # Not in sh: dash knows descriptors of one digit only.
+    closing = f"os.write(1, b'out\\n'); [os.close(number) for number in (0, 1, 2, {writer})]"
+    words = [*runner, sys.executable, "-c", f"import os, time; {closing}; time.sleep(300)"]
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, pass_fds=(writer,)) as process:
         os.close(writer)
         assert process.stdout is not None
