@@ -1,0 +1,711 @@
+"""Every event, metric and common attribute of the data model, once.
+
+Constants, validation, the reference in docs/ and the tests derive from these tables: adding an event is
+adding one entry. Names and meanings are the data model's.
+"""
+
+from gastown_tracing.events.schema import (
+    CLIENT,
+    COUNTER,
+    DEVELOPMENT,
+    FLAG,
+    FLOAT,
+    GAUGE,
+    HISTOGRAM,
+    INTEGER,
+    INTERNAL,
+    STATUS,
+    WORDS,
+    Attribute,
+    Event,
+    Metric,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+_SECOND, _MINUTE, _HOUR, _DAY = 1e3, 60e3, 3600e3, 86400e3
+#: Upper bounds of histograms of durations, in milliseconds: 5 ms to 5 min.
+DURATIONS = (
+    *(5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0),
+    *(_SECOND, 2.5 * _SECOND, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND),
+    *(_MINUTE, 5 * _MINUTE),
+)
+#: The same for what takes as long as work does (completion, age, latency of a dispatch): 1 s to 7 d.
+AGES = (
+    *(_SECOND, 5 * _SECOND, 15 * _SECOND),
+    *(_MINUTE, 5 * _MINUTE, 15 * _MINUTE),
+    *(_HOUR, 4 * _HOUR, _DAY, 7 * _DAY),
+)
+#: The same for the depth of a queue, in items.
+DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
+
+def _counts(name: str, doc: str, labels: "Sequence[str] | Mapping[str, str]" = ()) -> Metric:
+    """Return the counter of an event: one for each, with its status and these labels."""
+    named = dict(labels) if isinstance(labels, dict) else {label: label for label in labels}
+    return Metric(name, COUNTER, doc, {STATUS: STATUS, **named})
+
+
+def _adds(
+    name: str, doc: str, value: str, labels: "Sequence[str]" = (), *, fixed: "Mapping[str, str] | None" = None
+) -> Metric:
+    """Return a counter that adds up an attribute."""
+    return Metric(name, COUNTER, doc, (STATUS, *labels), value=value, fixed=fixed)
+
+
+def _measures(
+    name: str,
+    doc: str,
+    value: str,
+    labels: "Sequence[str]" = (),
+    buckets: "Sequence[float]" = DURATIONS,
+) -> Metric:
+    """Return the histogram of an attribute of an event."""
+    return Metric(name, HISTOGRAM, doc, labels, value=value, buckets=buckets)
+
+
+# What stands on every record, where it is known.
+COMMON = (
+    Attribute("run.id", "The run, which is its trace ID: 32 hex digits.", index=True),
+    Attribute("instance", "The town: `hostname:basename(town_root)`.", index=True),
+    Attribute("town_root", "The town's directory.", index=True),
+    Attribute("agent_type", "The kind of agent: `claudecode`, others as they are called.", index=True),
+    Attribute("role", "What the agent does in the town.", index=True),
+    Attribute("agent_name", "The agent's name; its role, where there is one of a kind."),
+    Attribute("session_id", "The session's name in tmux.", index=True),
+    Attribute("rig", "The rig; empty for an agent of the town.", index=True),
+    Attribute("work_rig", "The rig of the work in force."),
+    Attribute("work_bead", "The bead of the work in force.", index=True),
+    Attribute("work_mol", "The molecule of the work in force, by its bead."),
+    Attribute("work_build", "The build of the work in force."),
+)
+#: What stands on the record of an event that can fail.
+OUTCOME = (
+    Attribute("status", "How it ended.", values=("ok", "error")),
+    Attribute("error", "Why it failed; empty where it did not."),
+)
+
+_RIG = Attribute("rig", "The rig.", index=True)
+#: Where an agent was allocated says nothing about whose work it does.
+_WORKS_RIG = Attribute("rig", "The work's rig, else the agent's.", default=("work_rig", "rig"), index=True)
+_ROLE = Attribute("role", "The agent's role.", index=True)
+_SESSION = Attribute("session", "The session, by its name in tmux.", required=True)
+_SESSION_ID = Attribute("session_id", "The session's name in tmux.", required=True, index=True)
+_NATIVE = Attribute("native_session_id", "The agent program's own id of its session.")
+_DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT)
+_EXIT_CODE = Attribute(
+    "exit_code", "The exit code; 128 and the number of the signal that killed it.", INTEGER
+)
+_BEAD = Attribute("bead_id", "The bead.")
+_WORKED_ON = (
+    Attribute("work_rig", "The rig of the work."),
+    Attribute("work_bead", "The bead of the work.", index=True),
+    Attribute("work_mol", "The molecule of the work, by its bead."),
+)
+_HOOK_MODE = Attribute("hook_mode", "Whether a hook primed, not the agent itself.", FLAG)
+_FORMULA = Attribute("formula_name", "The formula.", required=True)
+_FORMULA_LABEL = {"formula": "formula_name"}
+_MAIL_BODY, _BD_OUTPUT, _AGENT_OUTPUT = "GT_LOG_MAIL_BODY", "GT_LOG_BD_OUTPUT", "GT_LOG_AGENT_OUTPUT"
+_TOKENS = ("input", "output", "cache_read", "cache_creation")
+
+
+def _tokens(kind: str) -> Attribute:
+    return Attribute(f"{kind}_tokens", f"Tokens of the kind {kind.replace('_', ' ')}.", INTEGER)
+
+
+_SESSIONS = (
+    Event(
+        "agent.instantiate",
+        "An agent's process was started in a session.",
+        (
+            Attribute("instance", "The town: `hostname:basename(town_root)`.", index=True),
+            Attribute("town_root", "The town's directory.", index=True),
+            Attribute("agent_type", "The kind of agent.", index=True),
+            _ROLE,
+            Attribute("agent_name", "The agent's name."),
+            Attribute("session_id", "The session's name in tmux.", index=True),
+            _RIG,
+            Attribute("issue_id", "The bead that it was started for."),
+            Attribute("git_branch", "The branch of its working directory."),
+            Attribute("git_commit", "The commit of its working directory."),
+            Attribute("run.uuid", "The run's id with dashes, as gt writes it."),
+        ),
+        metrics=(
+            _counts("gastown.agent.instantiations.total", "Agents started.", ("agent_type", "role", "rig")),
+        ),
+        outcome=False,
+    ),
+    Event(
+        "session.start",
+        "An agent's session began.",
+        (_SESSION_ID, _ROLE, Attribute("run.uuid", "The run's id with dashes, as gt writes it.")),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.session.starts.total", "Sessions begun.", ("role",)),),
+    ),
+    Event(
+        "session.stop",
+        "An agent's session ended.",
+        (
+            _SESSION_ID,
+            _ROLE,
+            Attribute("reason", "Why it ended: `done`, `stopped`, `exited`, `lost`, …"),
+            Attribute("duration_ms", "How long the session lasted, in milliseconds.", FLOAT),
+            _EXIT_CODE,
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.session.stops.total", "Sessions ended."),),
+    ),
+    Event(
+        "session.stalled",
+        "A session has recorded nothing for long.",
+        (
+            _SESSION_ID,
+            Attribute("idle_ms", "Time since its last record, in milliseconds.", FLOAT),
+            Attribute("work_bead", "The bead that it works on.", index=True),
+        ),
+        metrics=(_counts("gastown.session.stalls.total", "Sessions that stalled.", ("role", "rig")),),
+        outcome=False,
+        stability=DEVELOPMENT,
+    ),
+    Event(
+        "crew.session",
+        "A crew member's session came to a new phase.",
+        (
+            Attribute("crew", "The crew member.", required=True),
+            _RIG,
+            Attribute("phase", "The phase.", required=True, values=("start", "push", "done", "idle")),
+        ),
+        metrics=(_counts("gastown.crew.sessions.total", "Phases of crew sessions.", ("phase",)),),
+        outcome=False,
+        stability=DEVELOPMENT,
+    ),
+)
+
+_AGENTS = (
+    Event(
+        "prime",
+        "An agent was told what to work on.",
+        (_ROLE, _HOOK_MODE, *_WORKED_ON),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.prime.total", "Primes.", ("role", "hook_mode")),),
+    ),
+    Event(
+        "prime.context",
+        "What a prime rendered for the agent.",
+        (
+            _ROLE,
+            _HOOK_MODE,
+            Attribute("formula", "The rendered text.", gate="GT_LOG_PRIME_CONTEXT"),
+        ),
+        outcome=False,
+    ),
+    Event(
+        "prompt.send",
+        "Keys were sent to an agent's pane.",
+        (
+            _SESSION,
+            Attribute("keys_len", "How many characters.", INTEGER),
+            Attribute("debounce_ms", "The pause before Enter, in milliseconds.", FLOAT),
+            Attribute("keys", "The keys themselves.", gate="GT_LOG_PROMPT_KEYS", limit=256),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.prompt.sends.total", "Prompts sent."),),
+    ),
+    Event(
+        "pane.read",
+        "An agent's pane was looked at.",
+        (
+            _SESSION,
+            Attribute("lines_requested", "How many lines were asked for.", INTEGER),
+            Attribute("content_len", "How many characters came back.", INTEGER),
+        ),
+        metrics=(_counts("gastown.pane.reads.total", "Looks at panes."),),
+    ),
+    Event(
+        "pane.output",
+        "What an agent's pane showed.",
+        (
+            _SESSION,
+            Attribute(
+                "content",
+                "The text, without escape sequences.",
+                limit=8192,
+                limit_setting="GT_LOG_PANE_CONTENT_LIMIT",
+                clean="screen",
+                gate="GT_LOG_PANE_OUTPUT",
+            ),
+        ),
+        metrics=(_counts("gastown.pane.output.total", "Pieces of output recorded."),),
+        outcome=False,
+        gate="GT_LOG_PANE_OUTPUT",
+    ),
+    Event(
+        "agent.event",
+        "One step of an agent's conversation.",
+        (
+            _SESSION,
+            _NATIVE,
+            Attribute("agent_type", "The kind of agent.", index=True),
+            Attribute(
+                "event_type",
+                "What it is.",
+                required=True,
+                values=("text", "tool_use", "tool_result", "thinking"),
+                index=True,
+            ),
+            Attribute("role", "Who speaks.", values=("assistant", "user"), index=True),
+            Attribute(
+                "content",
+                "What is said; of a tool's use `NAME: INPUT-JSON`.",
+                limit=512,
+                limit_setting="GT_LOG_AGENT_CONTENT_LIMIT",
+                gate=_AGENT_OUTPUT,
+            ),
+        ),
+        metrics=(_counts("gastown.agent.events.total", "Steps of conversations.", ("event_type", "role")),),
+        outcome=False,
+        gate=_AGENT_OUTPUT,
+    ),
+    Event(
+        "agent.usage",
+        "What one message of a model used.",
+        (
+            _SESSION,
+            _NATIVE,
+            Attribute("model", "The model."),
+            Attribute("message_id", "The message's id at the model's provider."),
+            *[_tokens(kind) for kind in _TOKENS],
+            Attribute("cost_usd", "What it cost, in US dollars.", FLOAT),
+            _WORKS_RIG,
+        ),
+        metrics=(
+            Metric(
+                "gastown.agent.events.total",
+                COUNTER,
+                "Steps of conversations.",
+                (STATUS,),
+                fixed={"event_type": "usage"},
+            ),
+            *[
+                _adds(
+                    "gastown.agent.tokens.total",
+                    "Tokens used.",
+                    f"{kind}_tokens",
+                    ("model", "role", "rig"),
+                    fixed={"type": kind},
+                )
+                for kind in _TOKENS
+            ],
+            _adds("gastown.agent.cost.total", "US dollars spent.", "cost_usd", ("model", "role", "rig")),
+        ),
+        outcome=False,
+    ),
+    Event(
+        "agent.state_change",
+        "An agent changed its state.",
+        (
+            Attribute("agent_id", "The agent, by its bead.", required=True),
+            Attribute("new_state", "The state.", required=True),
+            Attribute("hook_bead", "The bead on its hook."),
+            Attribute("has_hook_bead", "Whether there is one.", FLAG),
+        ),
+        metrics=(_counts("gastown.agent.state_changes.total", "Changes of state.", ("new_state",)),),
+    ),
+    Event(
+        "retry.alert",
+        "An agent tries again and again.",
+        (
+            Attribute("agent_name", "The agent.", required=True),
+            Attribute("runs", "How many runs.", INTEGER),
+            Attribute("calls", "How many calls.", INTEGER),
+            Attribute("error_rate", "The share of calls that failed, 0 to 1.", FLOAT),
+            Attribute("threshold", "The rate above which it is told.", FLOAT),
+        ),
+        metrics=(_counts("gastown.retry.alerts.total", "Alerts.", ("role",)),),
+        outcome=False,
+        stability=DEVELOPMENT,
+    ),
+)
+
+_WORK = (
+    Event(
+        "bd.call",
+        "One bd command.",
+        (
+            Attribute("subcommand", "What was asked of bd."),
+            Attribute("args", "The command line, masked unless GT_LOG_BD_OUTPUT is on.", WORDS),
+            _DURATION,
+            _EXIT_CODE,
+            Attribute(
+                "stdout",
+                "What it printed.",
+                gate=_BD_OUTPUT,
+                limit=2048,
+                limit_setting="GT_LOG_BD_CONTENT_LIMIT",
+            ),
+            Attribute(
+                "stderr",
+                "What it printed on stderr.",
+                gate=_BD_OUTPUT,
+                limit=1024,
+                limit_setting="GT_LOG_BD_CONTENT_LIMIT",
+            ),
+        ),
+        kind=CLIENT,
+        metrics=(
+            _counts("gastown.bd.calls.total", "bd commands.", ("subcommand",)),
+            _measures("gastown.bd.duration_ms", "How long bd took.", "duration_ms", ("subcommand",)),
+        ),
+    ),
+    Event(
+        "mail",
+        "An operation on mail.",
+        (
+            Attribute("operation", "What was done: send, read, list, archive, …", required=True),
+            Attribute("msg.id", "The message."),
+            Attribute("msg.from", "Who wrote it.", index=True),
+            Attribute("msg.to", "Whom it is for; several are one text.", index=True),
+            Attribute("msg.subject", "Its subject."),
+            Attribute("msg.thread_id", "Its thread.", index=True),
+            Attribute("msg.priority", "Its priority."),
+            Attribute("msg.type", "Its type: notification, reply, task, …"),
+            Attribute("msg.body", "Its text.", gate=_MAIL_BODY, limit=256),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.mail.operations.total", "Operations on mail.", ("operation",)),),
+        positional=("operation",),
+    ),
+    Event(
+        "sling",
+        "Work was handed to an agent.",
+        (
+            Attribute("bead", "The bead, or formula, that is handed on.", required=True),
+            Attribute("target", "Whom it is handed to."),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.sling.dispatches.total", "Work handed on."),),
+        positional=("bead", "target"),
+    ),
+    Event(
+        "nudge",
+        "An agent was pushed to go on.",
+        (Attribute("target", "The agent.", required=True),),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.nudge.total", "Nudges."),),
+        positional=("target",),
+    ),
+    Event(
+        "done",
+        "An agent ended its work.",
+        (
+            Attribute(
+                "exit_type",
+                "How it ended.",
+                required=True,
+                values=("COMPLETED", "ESCALATED", "DEFERRED"),
+            ),
+            _WORKS_RIG,
+            Attribute("bead_id", "The bead of the work.", default=("work_bead",)),
+            Attribute("time_to_complete_ms", "How long the work took, in milliseconds.", FLOAT),
+            Attribute("work_type", "The type of its bead, or its formula."),
+        ),
+        kind=INTERNAL,
+        metrics=(
+            _counts("gastown.done.total", "Work ended.", ("exit_type",)),
+            _measures(
+                "gastown.work.completion_ms",
+                "How long work took.",
+                "time_to_complete_ms",
+                ("role", "rig", "exit_type", "work_type"),
+                AGES,
+            ),
+        ),
+        positional=("exit_type",),
+    ),
+    Event(
+        "polecat.spawn",
+        "A polecat was made.",
+        (Attribute("name", "The polecat.", required=True), _RIG),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.polecat.spawns.total", "Polecats made.", ("rig",)),),
+    ),
+    Event(
+        "polecat.remove",
+        "A polecat was removed.",
+        (Attribute("name", "The polecat.", required=True), _RIG),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.polecat.removes.total", "Polecats removed.", ("rig",)),),
+    ),
+    Event(
+        "daemon.restart",
+        "The daemon started an agent again.",
+        (Attribute("agent_type", "The kind of agent.", required=True, index=True),),
+        metrics=(_counts("gastown.daemon.agent_restarts.total", "Agents restarted.", ("agent_type",)),),
+        outcome=False,
+    ),
+    Event(
+        "git.operation",
+        "One git command that touches a remote, a branch or a working directory.",
+        (
+            Attribute(
+                "operation", "The subcommand: clone, checkout, fetch, push, worktree, …", required=True
+            ),
+            Attribute("repo", "The repository, without credentials.", clean="url"),
+            Attribute("path", "The working directory."),
+            Attribute("branch", "The branch."),
+            _DURATION,
+            _EXIT_CODE,
+        ),
+        kind=CLIENT,
+        metrics=(
+            _counts("gastown.git.operations.total", "git commands.", ("operation",)),
+            _measures("gastown.git.duration_ms", "How long git took.", "duration_ms", ("operation",)),
+        ),
+        stability=DEVELOPMENT,
+    ),
+    Event(
+        "gt.command",
+        "One gt command that has no event of its own.",
+        (
+            Attribute("command", "The command, two words at most.", required=True),
+            _EXIT_CODE,
+            _DURATION,
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.gt.commands.total", "gt commands.", ("command",)),),
+        stability=DEVELOPMENT,
+    ),
+    Event(
+        "exec",
+        "Any other command that was run through us.",
+        (Attribute("name", "What it is called.", required=True), _EXIT_CODE, _DURATION),
+        kind=INTERNAL,
+        stability=DEVELOPMENT,
+    ),
+)
+
+_BEADS = (
+    Event(
+        "formula.instantiate",
+        "A formula was instantiated for a bead.",
+        (_FORMULA, _BEAD),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.formula.instantiations.total", "Formulas instantiated.", _FORMULA_LABEL),),
+    ),
+    Event(
+        "convoy.create",
+        "A convoy was made.",
+        (_BEAD,),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.convoy.creates.total", "Convoys made."),),
+    ),
+    Event(
+        "mol.cook",
+        "A formula was compiled.",
+        (_FORMULA,),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.mol.cooks.total", "Formulas compiled.", _FORMULA_LABEL),),
+    ),
+    Event(
+        "mol.wisp",
+        "A molecule was made as a wisp.",
+        (_FORMULA, Attribute("wisp_root_id", "The wisp's root bead."), _BEAD),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.mol.wisps.total", "Wisps made.", _FORMULA_LABEL),),
+    ),
+    Event(
+        "mol.squash",
+        "A molecule was folded into a digest.",
+        (
+            Attribute("mol_id", "The molecule.", required=True),
+            Attribute("done_steps", "How many of its steps were done.", INTEGER),
+            Attribute("total_steps", "How many steps it had.", INTEGER),
+            Attribute("digest_created", "Whether there is a digest.", FLAG),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.mol.squashes.total", "Molecules squashed."),),
+    ),
+    Event(
+        "mol.burn",
+        "A molecule was thrown away.",
+        (
+            Attribute("mol_id", "The molecule.", required=True),
+            Attribute("children_closed", "How many of its steps were closed.", INTEGER),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.mol.burns.total", "Molecules burned."),),
+    ),
+    Event(
+        "bead.create",
+        "A bead was made.",
+        (
+            Attribute("bead_id", "The bead.", required=True),
+            Attribute("parent_id", "Its parent."),
+            Attribute("mol_source", "The formula that it came from."),
+        ),
+        metrics=(_counts("gastown.bead.creates.total", "Beads made.", ("mol_source",)),),
+        outcome=False,
+    ),
+)
+
+_TOWN = (
+    Event(
+        "refinery.dispatch",
+        "The refinery took an item from its merge queue.",
+        (
+            Attribute("bead_id", "The merge request.", required=True),
+            Attribute("queue_depth", "How many items were still waiting.", INTEGER),
+            Attribute("wait_ms", "How long it had waited, in milliseconds.", FLOAT),
+            _RIG,
+        ),
+        kind=INTERNAL,
+        metrics=(
+            _counts("gastown.refinery.dispatches.total", "Items taken.", ("rig",)),
+            _measures(
+                "gastown.refinery.dispatch_latency_ms",
+                "How long items waited in the queue.",
+                "wait_ms",
+                ("rig",),
+                AGES,
+            ),
+        ),
+        outcome=False,
+    ),
+    Event(
+        "scheduler.dispatch_cycle",
+        "The scheduler looked for work to hand on.",
+        (
+            Attribute("dispatched", "How many beads it handed on.", INTEGER),
+            Attribute("failed", "How many it could not.", INTEGER),
+            Attribute("skipped", "How many it left.", INTEGER),
+            Attribute("skip_reason", "Why."),
+            Attribute("retried", "How many it tried again.", INTEGER),
+            Attribute("quarantined", "How many it gave up.", INTEGER),
+            Attribute("queue_depth", "How many beads were waiting.", INTEGER),
+            Attribute("capacity_free", "Free slots.", INTEGER),
+            Attribute("capacity_used", "Used slots.", INTEGER),
+        ),
+        metrics=(
+            *[
+                _adds(
+                    "scheduler.dispatch_cycle",
+                    "Beads by what a cycle made of them.",
+                    result,
+                    fixed={"result": result},
+                )
+                for result in ("dispatched", "failed", "skipped")
+            ],
+            _measures("scheduler.queue_depth", "Beads waiting at each cycle.", "queue_depth", (), DEPTHS),
+            *[
+                Metric(
+                    "scheduler.capacity_usage",
+                    GAUGE,
+                    "Slots for polecats.",
+                    value=f"capacity_{state}",
+                    fixed={"state": state},
+                )
+                for state in ("free", "used")
+            ],
+        ),
+        outcome=False,
+        stability=DEVELOPMENT,
+    ),
+    Event(
+        "witness.patrol",
+        "The witness looked after its polecats.",
+        (
+            _RIG,
+            _DURATION,
+            Attribute("stale_count", "How many had stalled.", INTEGER),
+            Attribute("restart_count", "How many it started again.", INTEGER),
+        ),
+        kind=INTERNAL,
+        metrics=(_counts("gastown.witness.patrols.total", "Patrols.", ("rig",)),),
+        stability=DEVELOPMENT,
+    ),
+    Event(
+        "deacon.transition",
+        "The deacon came to a new state.",
+        (
+            Attribute("from_state", "The state before."),
+            Attribute("to_state", "The state now.", required=True),
+            Attribute("cycle", "The number of its cycle.", INTEGER),
+        ),
+        metrics=(_counts("gastown.deacon.transitions.total", "Transitions.", ("to_state",)),),
+        outcome=False,
+        stability=DEVELOPMENT,
+    ),
+)
+
+#: Every event by its name.
+EVENTS = {event.name: event for event in (*_SESSIONS, *_AGENTS, *_WORK, *_BEADS, *_TOWN)}
+
+_PLACE = ("session", "role", "rig")
+
+
+def _gauge(name: str, doc: str, labels: "Sequence[str]" = (), stability: str = DEVELOPMENT) -> Metric:
+    return Metric(name, GAUGE, doc, labels, stability=stability)
+
+
+#: Metrics that no event feeds: what a probe, the relay or a long-lived process measures.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        _gauge("gastown.refinery.queue_depth", "Items that wait in the merge queue.", ("rig",), "stable"),
+        Metric(
+            "gastown.refinery.item_age_ms",
+            HISTOGRAM,
+            "The age of the oldest waiting item, at each poll.",
+            ("rig",),
+            buckets=AGES,
+        ),
+        Metric("gastown.probe.errors.total", COUNTER, "Sources that could not be read.", ("probe",)),
+        Metric(
+            "gastown.runtime.gc_pause_ms",
+            HISTOGRAM,
+            "Pauses for garbage collection.",
+            ("generation",),
+            buckets=(0.1, 0.5, 1.0, 2.5, *DURATIONS),
+        ),
+        _gauge("gastown.dolt.connections", "Connections to Dolt."),
+        Metric(
+            "gastown.dolt.query_duration_ms",
+            HISTOGRAM,
+            "How long a query took.",
+            buckets=DURATIONS,
+            stability=DEVELOPMENT,
+        ),
+        _gauge("gastown.dolt.replication_lag_ms", "How far a replica is behind."),
+        _gauge("gastown.dolt.healthy", "Whether Dolt answers: 1 or 0."),
+        _gauge(
+            "gastown.token.cost_usd",
+            "US dollars that a session has spent.",
+            (*_PLACE, "agent_type"),
+        ),
+        _gauge("gastown.session.health", "The share of operations that succeeded, 0 to 1.", _PLACE),
+        Metric(
+            "gastown.session.cpu_seconds",
+            COUNTER,
+            "Processor time of a session's process tree.",
+            _PLACE,
+            stability=DEVELOPMENT,
+        ),
+        _gauge("gastown.session.memory_bytes", "Memory of a session's process tree.", _PLACE),
+        _gauge("gastown.session.processes", "Processes of a session.", _PLACE),
+        _gauge("gastown.session.network_connections", "Network connections of a session.", _PLACE),
+        Metric(
+            "gastown.session.disk_io_bytes",
+            COUNTER,
+            "Bytes that a session's process tree read and wrote.",
+            (*_PLACE, "direction"),
+            stability=DEVELOPMENT,
+        ),
+        _gauge(
+            "gastown.town.disk_free_bytes", "Free space of the town's and the journal's disks.", ("path",)
+        ),
+        _gauge("gastown.session.idle_ms", "Time since a session's last record.", _PLACE),
+        _gauge("gastown.sessions.live", "Sessions that live.", ("role", "rig")),
+    )
+}

@@ -1,0 +1,186 @@
+"""From what somebody says about an event to what may be recorded of it.
+
+Every way to record (the Python helpers, `gt-trace exec`, `gt-trace event`) goes through here: attributes get
+the names and types of the registry, content stays out without its opt-in, text is cut at its limit.
+"""
+
+from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS
+from gastown_tracing.journal.otlp import cut_text
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from gastown_tracing.config import Config
+    from gastown_tracing.events.schema import Attribute, Event, Value
+
+#: What opts in to command lines as they are.
+UNMASKED = "GT_LOG_BD_OUTPUT"
+#: Bytes of a text that has no limit of its own: what is no content should be short.
+ORDINARY_LIMIT = 4096
+
+_TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
+
+
+class EventError(ValueError):
+    """What is said about an event makes no sense; the message is the line to show."""
+
+
+def recordable(
+    event: "Event", given: "Mapping[str, object]", settings: "Config", note: "Callable[[str], None]"
+) -> "dict[str, Value]":
+    """Return the attributes of an event as they may be recorded. Never raises.
+
+    `given` has them by name or by Python keyword; None is unknown. What the registry does not know is kept as
+    it is; a value of another type than the registry's is left out, and `note` is told.
+    """
+    found: dict[str, Value] = {}
+    for key, value in given.items():
+        attribute = event.by_key.get(key)
+        if value is None:
+            continue
+        try:
+            if attribute is None:
+                found[key] = plain(value)
+            elif not attribute.gate or settings.flag(attribute.gate):
+                found[attribute.name] = _value(attribute, value, settings)
+        except Exception as error:  # the value's own methods may do anything
+            note(f"{event.name}: {key} left out: {error}")
+    return found
+
+
+def parse(event: "Event", pairs: "Sequence[tuple[str, str]]") -> "dict[str, Value]":
+    """Return attributes from text as a user types it: KEY=VALUE. Raises EventError.
+
+    A key is an attribute's name, with `_` for `.` if the user likes. Every required attribute has to be there,
+    and all of it is checked before anything is recorded.
+    """
+    found: dict[str, Value] = {}
+    for key, text in pairs:
+        attribute = event.by_key.get(key)
+        if attribute is None and key in ("error", "status"):
+            raise EventError(f"{event.name}: {key} is no attribute to give; --error TEXT says that it failed")
+        if attribute is None:
+            names = ", ".join([known.name for known in event.attributes])
+            raise EventError(f"{event.name} has no attribute {key!r}; it has: {names}")
+        if attribute.name in found:
+            raise EventError(f"{event.name}: {attribute.name} is given twice")
+        found[attribute.name] = parse_value(event, attribute, text)
+    missing = [name for name in event.required if name not in found]
+    if missing:
+        raise EventError(f"{event.name} needs {', '.join(missing)}: give {missing[0]}=VALUE")
+    return found
+
+
+def parse_value(event: "Event", attribute: "Attribute", text: str) -> "Value":
+    """Return one attribute's value from its text. Raises EventError."""
+    place = f"{event.name}: {attribute.name}"
+    if attribute.values and text not in attribute.values:
+        raise EventError(f"{place} is one of {', '.join(attribute.values)}, not {text!r}")
+    if attribute.required and not text:
+        raise EventError(f"{place} is empty")
+    if attribute.type == FLAG:
+        word = text.strip().lower()
+        if word not in (*_TRUE, *_FALSE):
+            raise EventError(f"{place} is true or false, not {text!r}")
+        return word in _TRUE
+    try:
+        if attribute.type == INTEGER:
+            return _whole(int(text))
+        if attribute.type == FLOAT:
+            return _finite(float(text))
+    except ValueError:
+        kind = "a whole number" if attribute.type == INTEGER else "a number"
+        raise EventError(f"{place} is {kind}, not {text!r}") from None
+    return text
+
+
+def filled(event: "Event", own: "dict[str, Value]", common: "Mapping[str, object]") -> "dict[str, Value]":
+    """Return the attributes with what stands in for those that nobody gave, from the common ones."""
+    for attribute in event.defaults:
+        if attribute.name not in own:
+            known = [common[name] for name in attribute.default if common.get(name)]
+            if known:
+                own[attribute.name] = str(known[0])
+    return own
+
+
+def plain(value: object) -> "Value":
+    """Return any value as one that an attribute can have: text, a bool or a number."""
+    if isinstance(value, (bool, int, float)):
+        return value
+    return cut_text(_text(value), ORDINARY_LIMIT)
+
+
+def _value(attribute: "Attribute", value: object, settings: "Config") -> "Value":
+    kind = attribute.type
+    if kind == TEXT:
+        return _limited(attribute, _text(value), settings)
+    if kind == FLOAT:
+        return _finite(float(_number(value)))
+    if kind == INTEGER:
+        return _whole(int(_number(value)))
+    if kind == FLAG:
+        if not isinstance(value, bool):
+            raise TypeError(f"not true or false: {type(value).__name__}")
+        return value
+    return words(value, settings)
+
+
+def words(value: object, settings: "Config") -> str:
+    """Return a bd command line, given as words or as text, as it may be shown."""
+    from gastown_tracing.masking import masked  # a long list of words
+
+    line = value.split() if isinstance(value, str) else [_text(word) for word in _sequence(value)]
+    return " ".join(line) if settings.flag(UNMASKED) else masked("bd", line)[1]
+
+
+def _limited(attribute: "Attribute", text: str, settings: "Config") -> str:
+    if attribute.clean == "url":
+        from gastown_tracing.masking import without_credentials
+
+        text = without_credentials(text)
+    elif attribute.clean == "screen":
+        from gastown_tracing.events.screen import without_escapes
+
+        text = without_escapes(text)
+    limit = attribute.limit
+    if attribute.limit_setting:
+        limit = settings.limit(attribute.limit_setting, limit)
+    elif not limit and not attribute.gate:
+        limit = ORDINARY_LIMIT
+    return cut_text(text, limit) if limit else text
+
+
+def _text(value: object) -> str:
+    """Return a value as text that UTF-8 can hold; several are one text."""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, (list, tuple)):
+        return ", ".join([_text(part) for part in value])
+    text = str.__str__(value) if isinstance(value, str) else str(value)
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _number(value: object) -> "int | float":
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError(f"not a number: {type(value).__name__}")
+    return value
+
+
+def _finite(value: float) -> float:
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(f"not a finite number: {value}")
+    return value
+
+
+def _whole(value: int) -> int:
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError("beyond 64 bits")
+    return value
+
+
+def _sequence(value: object) -> "Sequence[object]":
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"not a command line: {type(value).__name__}")
+    return value
