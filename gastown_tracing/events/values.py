@@ -4,7 +4,7 @@ Every way to record (the Python helpers, `gt-trace exec`, `gt-trace event`) goes
 the names and types of the registry, content stays out without its opt-in, text is cut at its limit.
 """
 
-from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS
+from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT
 from gastown_tracing.journal.otlp import cut_text
 
 TYPE_CHECKING = False
@@ -19,6 +19,7 @@ UNMASKED = "GT_LOG_BD_OUTPUT"
 #: Bytes of a text that has no limit of its own: what is no content should be short.
 ORDINARY_LIMIT = 4096
 
+_INFINITY = float("inf")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -52,8 +53,8 @@ def recordable(
 def parse(event: "Event", pairs: "Sequence[tuple[str, str]]") -> "dict[str, Value]":
     """Return attributes from text as a user types it: KEY=VALUE. Raises EventError.
 
-    A key is an attribute's name, with `_` for `.` if the user likes. Every required attribute has to be there,
-    and all of it is checked before anything is recorded.
+    A key is an attribute's name, with `_` for `.` if the user likes. Every required attribute has to be
+    there.
     """
     found: dict[str, Value] = {}
     for key, text in pairs:
@@ -169,7 +170,7 @@ def _number(value: object) -> "int | float":
 
 
 def _finite(value: float) -> float:
-    if value != value or value in (float("inf"), float("-inf")):
+    if not -_INFINITY < value < _INFINITY:  # not a number is neither
         raise ValueError(f"not a finite number: {value}")
     return value
 
