@@ -13,8 +13,8 @@ _KEPT = "\n\t"
 def without_escapes(text: str) -> str:
     """Return text without escape sequences and control characters, but for newlines and tabs.
 
-    CSI, OSC, DCS, SOS, PM and APC sequences (ECMA-48, sections 5.4 and 5.6) go as a whole; one that the text's
-    end cuts off goes too. The 8-bit forms of their beginnings go as control characters.
+    CSI, OSC, DCS, SOS, PM and APC sequences (ECMA-48, sections 5.4 and 5.6) go as a whole; so does one that
+    the end of the text cuts off. The 8-bit forms of their beginnings go as control characters.
     """
     pieces = text.split(ESCAPE)
     kept = [pieces[0]]
@@ -45,10 +45,10 @@ def _after_escape(piece: str) -> str:
 
 
 def _after_string(piece: str, rest: "Iterator[str]") -> str:
-    """Return what follows a string sequence, which BEL or `ESC \\` ends; nothing where neither comes."""
+    """Return what follows a string sequence, which BEL or ST ends; nothing where neither comes."""
     current: str | None = piece
     while current is not None:
-        before, bell, after = current.partition(BELL)
+        _, bell, after = current.partition(BELL)
         if bell:
             return after
         current = next(rest, None)
