@@ -7,16 +7,11 @@ from pathlib import Path
 import pytest
 
 from gastown_tracing.journal import layout, otlp, reader, writer
+from tests.processes import wait_until
 
-from .rotel import find_rotel, running_rotel, wait_until
+from .rotel import needs_rotel, running_rotel
 
-pytestmark = [
-    pytest.mark.peer,
-    pytest.mark.skipif(
-        find_rotel() is None,
-        reason="rotel does not run here (pip install rotel; it needs Python's shared library)",
-    ),
-]
+pytestmark = [pytest.mark.peer, needs_rotel]
 
 TRACE, ROOT = "4bf92f3577b34da6a3ce929d0e0e4736", "a3ce929d0e0e4736"
 #: Every kind of value that an attribute can have, those that OTLP cannot hold included.
@@ -71,11 +66,14 @@ def test_every_line_of_a_journal_is_taken_and_comes_back(journal_root: Path, tmp
             for line in (directory / name).read_bytes().splitlines(keepends=True):
                 assert rotel.post(signal, line) == 200, line[:500]
         sink = rotel.sink
-        wait_until(lambda: len(sink.spans) >= len(data.spans) and len(sink.logs) >= len(data.logs))
+        wait_until(
+            lambda: len(sink.spans()) >= len(data.spans) and len(sink.logs()) >= len(data.logs),
+            "rotel hands on what it got",
+        )
         assert rotel.post("traces", b'{"resourceSpans":[{"scopeSpans":[{"spans":[{"traceId":7}]}]}]}') == 400
     written = {span.span_id: span for span in data.spans}
-    assert sorted(span.span_id.hex() for span in sink.spans) == sorted(written)
-    for span in sink.spans:
+    assert sorted(span.span_id.hex() for span in sink.spans()) == sorted(written)
+    for span in sink.spans():
         ours = written[span.span_id.hex()]
         assert (span.trace_id.hex(), span.parent_span_id.hex()) == (ours.trace_id, ours.parent_id)
         assert (span.name, span.kind, span.trace_state) == (ours.name, ours.kind, ours.tracestate)
@@ -84,5 +82,5 @@ def test_every_line_of_a_journal_is_taken_and_comes_back(journal_root: Path, tmp
         assert [pair.key for pair in span.attributes] == list(ours.attributes)
         assert [event.name for event in span.events] == [event[0] for event in ours.events]
         assert [link.span_id.hex() for link in span.links] == [link[1] for link in ours.links]
-    assert sorted(log.event_name for log in sink.logs) == sorted(VALUES)
-    assert {(log.trace_id.hex(), log.span_id.hex()) for log in sink.logs} == {(TRACE, ROOT)}
+    assert sorted(log.event_name for log in sink.logs()) == sorted(VALUES)
+    assert {(log.trace_id.hex(), log.span_id.hex()) for log in sink.logs()} == {(TRACE, ROOT)}

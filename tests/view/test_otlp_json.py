@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from view_kit import ROOT, RUN, Book, a_day
 
-from tests.peers.rotel import find_rotel, running_rotel
+from tests.peers.rotel import needs_rotel, running_rotel
 from tests.processes import wait_until
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -57,10 +57,7 @@ def test_logs_are_a_second_line(journal_root: Path, gt_trace: Run) -> None:
 
 
 @pytest.mark.peer
-@pytest.mark.skipif(
-    find_rotel() is None,
-    reason="rotel does not run here (pip install rotel; it needs Python's shared library)",
-)
+@needs_rotel
 def test_a_receiver_nobody_here_wrote_takes_it_whole(
     journal_root: Path, gt_trace: Run, tmp_path: Path
 ) -> None:
@@ -69,8 +66,8 @@ def test_a_receiver_nobody_here_wrote_takes_it_whole(
     line = gt_trace("view", RUN, "--json").stdout.encode()
     with running_rotel(tmp_path) as rotel:
         assert rotel.post("traces", line) == 200
-        wait_until(lambda: len(rotel.sink.spans) >= 96, "rotel passes the spans on")
-    came = {span.span_id.hex(): span for span in rotel.sink.spans}
+        wait_until(lambda: len(rotel.sink.spans()) >= 96, "rotel passes the spans on")
+    came = {span.span_id.hex(): span for span in rotel.sink.spans()}
     assert len(came) == 96
     assert {span.trace_id.hex() for span in came.values()} == {RUN}
     assert came[ROOT].parent_span_id == b""
