@@ -42,9 +42,7 @@ class Aspire:
 
     def env(self) -> dict[str, str]:
         """Return the variables that send all three signals here."""
-        return {
-            f"GT_OTEL_{kind.upper()}_URL": f"{self.otlp}/v1/{kind}" for kind in ("traces", "logs", "metrics")
-        }
+        return {variable: f"{self.otlp}/v1/{signal}" for signal, variable in VARIABLES.items()}
 
     def post(self, kind: str, line: bytes) -> int:
         """Send one line of OTLP JSON to /v1/`kind` and return the answer's status."""
@@ -65,9 +63,8 @@ class Aspire:
         The clicks are events of the document, because a page without a network lacks the styles that show it.
         """
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-            )
+            quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
             page = browser.new_page()
             page.goto(self.url)
             for button in ("Settings", "Manage"):
