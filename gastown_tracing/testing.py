@@ -122,6 +122,7 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
     from gastown_tracing.tracing.otel import Notes, Runtime, process_run
+    from gastown_tracing.tracing.signals import Signals
     from gastown_tracing.tracing.tracer import TownTracerProvider
 
     errors: list[str] = []
@@ -140,7 +141,7 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
         shutdown_on_exit=False,
     )
     provider.add_span_processor(processor)
-    runtime.use(provider, processor)
+    runtime.use(provider, processor, Signals())
     names = vars(sdk)  # the SDK takes the time from a global of this module
     before = context.runtime, setup.install(_Captured(spans)), names["time_ns"]
     context.runtime, names["time_ns"] = runtime, clock

@@ -28,10 +28,10 @@ from opentelemetry.trace import (
 )
 
 from gastown_tracing import identity as who
-from gastown_tracing._version import VERSION
 from gastown_tracing.journal.layout import PaneRegistry, read_text
 from gastown_tracing.journal.writer import append
 from gastown_tracing.tracing.operation import clean
+from gastown_tracing.tracing.signals import SCOPE
 from gastown_tracing.tracing.tracer import sdk_tracer
 from propagation import environ, work
 from propagation.rules import resolve
@@ -47,9 +47,7 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from gastown_tracing.config import Telemetry
-
-#: The instrumentation scope of our own spans.
-SCOPE = ("gastown_tracing", VERSION)
+    from gastown_tracing.tracing.signals import Signals
 
 #: Lines that `Provider.errors` keeps.
 ERRORS_KEPT = 100
@@ -214,10 +212,14 @@ class Runtime:
         self.shows_mail_bodies = self.settings.flag("GT_LOG_MAIL_BODY")
         self.kinds = {kind.name.lower(): kind for kind in SpanKind}
 
-    def use(self, provider: TracerProvider, processor: SpanProcessor) -> None:
-        """Begin spans with this provider; `processor` takes what has ended, a run's root among it."""
+    def use(self, provider: TracerProvider, processor: SpanProcessor, signals: Signals) -> None:
+        """Begin spans with this provider; `processor` takes what has ended, a run's root among it.
+
+        `signals` is where log records and measurements go.
+        """
         self.provider = provider
         self.processor = processor
+        self.signals = signals
         self.tracer = sdk_tracer(provider, *SCOPE)
 
     def current_run(self, context: Context | None = None) -> Run:

@@ -20,7 +20,8 @@ from gastown_tracing.journal import layout
 from gastown_tracing.sessions import ending, processes, records
 from gastown_tracing.sessions import run as runs
 from gastown_tracing.sessions.start import OF_ONE_SESSION
-from gastown_tracing.tracing.otel import SCOPE, Run, Runtime, carried
+from gastown_tracing.tracing.otel import Run, Runtime, carried
+from gastown_tracing.tracing.signals import SCOPE
 from gastown_tracing.tracing.tracer import OneId
 from propagation.run import new_run_id, parse_run_id, root_span_id, to_uuid
 

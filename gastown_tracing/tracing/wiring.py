@@ -18,7 +18,8 @@ from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalSpanExporter, JournalSpanProcessor
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
 from gastown_tracing.tracing.exporting import BoundedBatch, NotedExporter, NoteHandler, OwnSpans
-from gastown_tracing.tracing.otel import SCOPE, Notes, Runtime, process_run
+from gastown_tracing.tracing.otel import Notes, Runtime, process_run
+from gastown_tracing.tracing.signals import SCOPE, Signals
 from gastown_tracing.tracing.tracer import Describing, RunIds, TownTracerProvider
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Wiring:
         self._sink = self._destination(telemetry)
         if self._sink is not None:
             self.provider.add_span_processor(self._sink)
-        self.runtime.use(self.provider, (self._sink or SpanProcessor()) if present else shared)
+        self.signals = Signals(derives=telemetry.journalled)
+        self.runtime.use(self.provider, (self._sink or SpanProcessor()) if present else shared, self.signals)
 
     def finish(self, timeout: float) -> bool:
         """Undo what was done to the process, and send what is left; False where time ran out."""
