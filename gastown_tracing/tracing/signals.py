@@ -8,8 +8,10 @@ from gastown_tracing._version import VERSION
 from gastown_tracing.events.schema import COUNTER, HISTOGRAM
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from opentelemetry._logs import Logger
-    from opentelemetry.metrics import Counter, Histogram, Meter, _Gauge
+    from opentelemetry.metrics import Counter, Histogram, Meter, Observation, _Gauge
     from opentelemetry.sdk._logs import LoggerProvider
     from opentelemetry.sdk.metrics import MeterProvider
 
@@ -42,6 +44,7 @@ class Signals:
         self.logger: Logger | None = sdk_logger(logger_provider, *SCOPE) if logger_provider else None
         self._meter: Meter | None = meter_provider.get_meter(*SCOPE) if meter_provider else None
         self._instruments: dict[str, Instrument] = {}
+        self._standing: dict[str, Sequence[Observation]] = {}
 
     def instrument(self, metric: Metric) -> Instrument | None:
         """Return the instrument of `metric`, the same each time; None where nothing is exported.
@@ -53,6 +56,20 @@ class Signals:
             # Two threads may come by here at once: the meter gives both the same instrument.
             found = self._instruments[metric.name] = _create(self._meter, metric)
         return found
+
+    def stand(self, metric: Metric, observations: Sequence[Observation]) -> None:
+        """Say what the gauge `metric` is from now on; with no observation it is absent.
+
+        A gauge that is set once is exported for ever with its last value, a false one when its source cannot
+        be read any more. An observable one is asked before each export. An observation's context, if it has
+        one, is what its exemplar points at. (OpenTelemetry metrics API, "Asynchronous Gauge".)
+        """
+        known = metric.name in self._standing
+        self._standing[metric.name] = observations
+        if not known and self._meter is not None:
+            self._meter.create_observable_gauge(
+                metric.name, [lambda _: self._standing[metric.name]], description=metric.doc
+            )
 
 
 def sdk_logger(provider: LoggerProvider, name: str, version: str | None = None) -> Logger:
