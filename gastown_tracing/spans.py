@@ -9,7 +9,9 @@ import functools
 from typing import overload
 
 from gastown_tracing import context
-from gastown_tracing.tracing.calls import BdCall, DoneCall, MailCall, NudgeCall, PrimeCall, SlingCall
+from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.events.schema import Event
+from gastown_tracing.tracing.calls import BdCall, Call
 from gastown_tracing.tracing.operation import Operation, clean, text_of
 from gastown_tracing.tracing.wrapping import Binder, wrap
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from gastown_tracing.tracing.operation import Kind
 
     F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
+
+_BD_CALL, _MAIL, _SLING = EVENTS["bd.call"], EVENTS["mail"], EVENTS["sling"]
+_NUDGE, _DONE, _PRIME = EVENTS["nudge"], EVENTS["done"], EVENTS["prime"]
 
 
 @overload
@@ -106,7 +111,7 @@ def bd_call(args: Sequence[str], *, executable: str = "bd") -> BdCall:
     recorded; every other value is `‹n bytes›` unless GT_LOG_BD_OUTPUT is on. Say how it ended with
     `call.set(exit_code=…, stdout=…, stderr=…)`; the output is recorded only with GT_LOG_BD_OUTPUT.
     """
-    return BdCall({"args": args, "executable": executable})
+    return BdCall(_BD_CALL, {"args": args, "executable": executable})
 
 
 def run_bd(
@@ -159,13 +164,14 @@ def mail(
     msg_priority: str | None = None,
     msg_type: str | None = None,
     msg_body: str | None = None,
-) -> MailCall:
+) -> Call:
     """Return the span `mail` for an operation on mail: send, read, archive, delete, list and so on.
 
     The body is recorded only with GT_LOG_MAIL_BODY, 256 bytes of it. Sending is a producer's span and
     reading a consumer's, with OpenTelemetry's `messaging.*` attributes.
     """
-    return MailCall(
+    return Call(
+        _MAIL,
         {
             "operation": operation,
             "msg_id": msg_id,
@@ -180,14 +186,14 @@ def mail(
     )
 
 
-def sling(*, bead: str | None = None, target: str | None = None) -> SlingCall:
+def sling(*, bead: str | None = None, target: str | None = None) -> Call:
     """Return the span `sling`: the bead (or formula) that is dispatched, and to whom."""
-    return SlingCall({"bead": bead, "target": target})
+    return Call(_SLING, {"bead": bead, "target": target})
 
 
-def nudge(*, target: str | None = None) -> NudgeCall:
+def nudge(*, target: str | None = None) -> Call:
     """Return the span `nudge`: a push to the agent `target`."""
-    return NudgeCall({"target": target})
+    return Call(_NUDGE, {"target": target})
 
 
 def done(
@@ -196,14 +202,34 @@ def done(
     rig: str | None = None,
     bead_id: str | None = None,
     time_to_complete_ms: float | None = None,
-) -> DoneCall:
+    work_type: str | None = None,
+) -> Call:
     """Return the span `done`: how work ended.
 
-    `exit_type` is COMPLETED, ESCALATED or DEFERRED; `rig` and `bead_id` are the work's.
+    `exit_type` is COMPLETED, ESCALATED or DEFERRED. `rig` and `bead_id` are the work's, by default those of
+    the work in force, and `time_to_complete_ms` is by default the time since the run began to work on that
+    bead. `work_type` is the type of its bead, or its formula.
     """
-    return DoneCall(
-        {"exit_type": exit_type, "rig": rig, "bead_id": bead_id, "time_to_complete_ms": time_to_complete_ms},
+    return Call(
+        _DONE,
+        {
+            "exit_type": exit_type,
+            "rig": rig,
+            "bead_id": bead_id,
+            "time_to_complete_ms": time_to_complete_ms,
+            "work_type": work_type,
+        },
     )
+
+
+def event(name: str, /, **attributes: object) -> Call:
+    """Return the span of any event of the data model that is one, by its name.
+
+    Keywords are its attributes, with `_` for `.`: `with event("git.operation", operation="push")`. Where no
+    such event is a span there is none, but a line in `Provider.errors`; `record` records what has no span.
+    """
+    known = EVENTS.get(name) or Event(name, "", ())
+    return Call(known, {**{found.parameter: None for found in known.attributes}, **attributes})
 
 
 def prime(
@@ -213,13 +239,14 @@ def prime(
     work_rig: str | None = None,
     work_bead: str | None = None,
     work_mol: str | None = None,
-) -> PrimeCall:
+) -> Call:
     """Return the span `prime`: an agent is told what to work on.
 
     When it has succeeded, and says anything about the work, that is the work context of all that begins
     later in the run, until the next prime; with a journal also in the run's other processes.
     """
-    return PrimeCall(
+    return Call(
+        _PRIME,
         {
             "role": role,
             "hook_mode": hook_mode,

@@ -94,7 +94,7 @@ _ROLE = Attribute("role", "The agent's role.", index=True)
 _SESSION = Attribute("session", "The session, by its name in tmux.", required=True)
 _SESSION_ID = Attribute("session_id", "The session's name in tmux.", required=True, index=True)
 _NATIVE = Attribute("native_session_id", "The agent program's own id of its session.")
-_DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT)
+_DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT, elapsed=True)
 _EXIT_CODE = Attribute(
     "exit_code", "The exit code; 128 and the number of the signal that killed it.", INTEGER
 )

@@ -30,13 +30,15 @@ class Attribute:
     `values` are the only ones allowed, none for any. `gate` is the setting that opts in to recording it.
     `limit` is how many bytes of it are recorded (0: as many as a journal line holds) and `limit_setting` the
     setting that replaces the limit. `clean` is what happens to the text: `url` (without credentials) or
-    `screen` (without escape sequences). `index` marks what backends should index.
+    `screen` (without escape sequences). `default` names the common attributes that stand in for it. `elapsed`
+    marks how long the event itself took: so long is its span. `index` marks what backends should index.
     """
 
     __slots__ = (
         "clean",
         "default",
         "doc",
+        "elapsed",
         "gate",
         "index",
         "limit",
@@ -61,6 +63,7 @@ class Attribute:
         limit_setting: str = "",
         clean: str = "",
         default: "Sequence[str]" = (),
+        elapsed: bool = False,
         index: bool = False,
     ) -> None:
         self.name = name
@@ -75,6 +78,7 @@ class Attribute:
         self.limit_setting = limit_setting
         self.clean = clean
         self.default = tuple(default)
+        self.elapsed = elapsed
         self.index = index
 
 
@@ -126,6 +130,7 @@ class Event:
         "by_key",
         "defaults",
         "doc",
+        "elapsed",
         "gate",
         "kind",
         "metrics",
@@ -160,6 +165,8 @@ class Event:
         self.stability = stability
         self.required = tuple([found.name for found in self.attributes if found.required])
         self.defaults = tuple([found for found in self.attributes if found.default])
+        #: The attribute that says how long its span lasted, in milliseconds; "" for none.
+        self.elapsed = "".join([found.name for found in self.attributes if found.elapsed])
         #: Attributes by their name and by the keyword that stands for it in Python.
         self.by_key = {found.name: found for found in self.attributes}
         self.by_key.update({found.parameter: found for found in self.attributes})

@@ -19,6 +19,9 @@ UNMASKED = "GT_LOG_BD_OUTPUT"
 #: Bytes of a text that has no limit of its own: what is no content should be short.
 ORDINARY_LIMIT = 4096
 
+#: What a record says by itself, whoever records; nobody gives it as an attribute.
+RESERVED = ("run.id", "status", "error", "log.record.uid")
+
 _INFINITY = float("inf")
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
@@ -39,6 +42,9 @@ def recordable(
     for key, value in given.items():
         attribute = event.by_key.get(key)
         if value is None:
+            continue
+        if attribute is None and key in RESERVED:
+            note(f"{event.name}: {key} left out: a record says it by itself")
             continue
         try:
             if attribute is None:
@@ -96,6 +102,22 @@ def parse_value(event: "Event", attribute: "Attribute", text: str) -> "Value":
     return text
 
 
+def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
+    """Return (name, value) of an `--attr KEY=VALUE`; an attribute that the event does not have is text.
+
+    Raises EventError.
+    """
+    key, equals, text = pair.partition("=")
+    if not key or not equals:
+        raise EventError(f"--attr wants KEY=VALUE, not {pair!r}")
+    attribute = event.by_key.get(key)
+    if attribute is not None:
+        return attribute.name, parse_value(event, attribute, text)
+    if key in RESERVED:
+        raise EventError(f"{key} is no attribute to give: a record says it by itself")
+    return key, text
+
+
 def filled(event: "Event", own: "dict[str, Value]", common: "Mapping[str, object]") -> "dict[str, Value]":
     """Return the attributes with what stands in for those that nobody gave, from the common ones."""
     for attribute in event.defaults:
@@ -132,8 +154,17 @@ def words(value: object, settings: "Config") -> str:
     """Return a bd command line, given as words or as text, as it may be shown."""
     from gastown_tracing.masking import masked  # a long list of words
 
-    line = value.split() if isinstance(value, str) else [_text(word) for word in _sequence(value)]
+    line = command_line(value)
     return " ".join(line) if settings.flag(UNMASKED) else masked("bd", line)[1]
+
+
+def command_line(value: object) -> list[str]:
+    """Return a command line, given as words or as text, as words. Raises TypeError."""
+    if isinstance(value, str):
+        return value.split()
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(f"not a command line: {type(value).__name__}")
+    return [_text(word) for word in value]
 
 
 def _limited(attribute: "Attribute", text: str, settings: "Config") -> str:
@@ -178,10 +209,4 @@ def _finite(value: float) -> float:
 def _whole(value: int) -> int:
     if not -(1 << 63) <= value < 1 << 63:
         raise ValueError("beyond 64 bits")
-    return value
-
-
-def _sequence(value: object) -> "Sequence[object]":
-    if not isinstance(value, (list, tuple)):
-        raise TypeError(f"not a command line: {type(value).__name__}")
     return value

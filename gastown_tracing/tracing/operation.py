@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Link
     from opentelemetry.util.types import AttributeValue
 
-    from gastown_tracing.tracing.otel import Runtime
+    from gastown_tracing.tracing.otel import Run, Runtime
 
     Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
@@ -84,11 +84,12 @@ class Operation:
         if active is None:
             return
         try:
-            attributes = self.first_attributes(active)
-            self._start_ns, self._monotonic = active.now(), active.monotonic()
-            self._span, self._context = active.begin(
-                self._name, self._kind, attributes, self._links, self._start_ns
-            )
+            run, where, links = active.placed(active.get_current(), self._links)
+            attributes = self.first_attributes(active, run)
+            start = self._start_ns = active.now()
+            self._monotonic = active.monotonic()
+            self._span = active.start(self._name, self._kind, attributes, where, links=links, start_ns=start)
+            self._context = active.within(self._span, where)
             self._runtime = active
         except Exception as error:  # the host must not notice
             active.note(f"span {self._name} not begun: {error!r}")
@@ -112,43 +113,31 @@ class Operation:
             return
         try:
             self._elapsed_ns = active.monotonic() - self._monotonic
-            span, end = self._span, self._start_ns + self._elapsed_ns
+            end = self._start_ns + self._elapsed_ns
             try:
-                if span.is_recording():
-                    self._describe_end(
-                        active, end, error if error is not None and is_failure(error) else None
-                    )
+                self.conclude(active, end, error if error is not None and is_failure(error) else None)
             finally:
-                span.end(end)
+                self._span.end(end)
         except Exception as broken:  # the host must not notice
             active.note(f"end of span {self._name}: {broken!r}")
 
-    def first_attributes(self, active: Runtime) -> Mapping[str, AttributeValue]:  # noqa: ARG002 # for subclasses
-        """Return the attributes that the span begins with."""
-        return self._attributes
+    def first_attributes(self, active: Runtime, run: Run) -> Mapping[str, AttributeValue]:  # noqa: ARG002 # for subclasses
+        """Return the attributes that the span begins with, in this run."""
+        return {**run.common(), **self._attributes}
 
-    def last_attributes(
-        self,
-        active: Runtime,  # noqa: ARG002 # for subclasses
-        error: str,
-    ) -> tuple[dict[str, AttributeValue], str]:
-        """Return (attributes, error) at the span's end; `error` describes the exception, "" for none."""
-        return {}, error
+    def conclude(self, active: Runtime, end: int, error: BaseException | None) -> None:
+        """Say on the span, before it ends at `end`, how it ended: with `error`, None for well."""
+        if error is not None and self._span.is_recording():
+            failure = self.describe_failure(active, end, error)
+            self._span.set_attribute("error.type", type_name(error))
+            active.fail(self._span, failure)
 
-    def _describe_end(self, active: Runtime, end: int, error: BaseException | None) -> None:
-        span, failure = self._span, ""
-        if error is not None:
-            whole = active.shows_bd_output
-            failure = summary(error, whole)
-            if self._record_exception:
-                span.add_event("exception", describe(error, whole), end)
-        attributes, failure = self.last_attributes(active, failure)
-        if error is not None:
-            attributes.setdefault("error.type", type_name(error))
-        if attributes:
-            span.set_attributes(attributes)
-        if failure:
-            active.fail(span, failure)
+    def describe_failure(self, active: Runtime, end: int, error: BaseException) -> str:
+        """Record an exception on the span; return it as one line."""
+        whole = active.shows_bd_output
+        if self._record_exception:
+            self._span.add_event("exception", describe(error, whole), end)
+        return summary(error, whole)
 
 
 def is_failure(error: BaseException) -> bool:

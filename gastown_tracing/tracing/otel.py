@@ -9,6 +9,7 @@ import contextlib
 import os
 import sys
 import time
+import weakref
 from typing import TYPE_CHECKING
 
 from opentelemetry import baggage as otel_baggage
@@ -28,11 +29,14 @@ from opentelemetry.trace import (
 )
 
 from gastown_tracing import identity as who
-from gastown_tracing.journal.layout import PaneRegistry, read_text
+from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.journal.writer import append
+from gastown_tracing.tracing.exporting import call
 from gastown_tracing.tracing.operation import clean
+from gastown_tracing.tracing.outlet import Outlet, random_uid
 from gastown_tracing.tracing.signals import SCOPE
 from gastown_tracing.tracing.tracer import sdk_tracer
+from gastown_tracing.tracing.worklog import WorkLog
 from propagation import environ, work
 from propagation.rules import resolve
 from propagation.run import parse_run_id, root_span_id, to_uuid
@@ -47,10 +51,13 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
 
     from gastown_tracing.config import Telemetry
+    from gastown_tracing.tracing.calls import Call
     from gastown_tracing.tracing.signals import Signals
 
 #: Lines that `Provider.errors` keeps.
 ERRORS_KEPT = 100
+#: Runs whose work is remembered beside the process's own.
+RUNS_REMEMBERED = 256
 
 _RUN = create_key("gastown_tracing.run")
 
@@ -59,17 +66,17 @@ class Run:
     """The run that spans begin in, or the place outside any: what they carry and where they hang.
 
     `run_id` is "" outside a run. `identity` says who acts. `parent` is what a span without a current one
-    hangs on, None for nothing, and `links` is what such a span is linked to. `flags` and `tracestate` go on
-    to children, None for the span's own. `variables` returns what changes in a child's environment because
-    the session is not the process's own; None removes one. `directory` is the run's in the journal, "" for
-    none.
+    hangs on, None for nothing, and `links` is what a span right below it is linked to. `flags` and
+    `tracestate` go on to children, None for the span's own. `variables` returns what changes in a child's
+    environment because the session is not the process's own; None removes one. `directory` is the run's in
+    the journal, "" for none, `works` what it works on. `issue` is the bead that the run was started for, at
+    `start_ns`, as far as the journal does not say so.
     """
 
     __slots__ = (
         "_common",
-        "_mark",
-        "_noted",
-        "_work",
+        "_shown",
+        "_started",
         "directory",
         "flags",
         "identity",
@@ -77,9 +84,11 @@ class Run:
         "outermost",
         "parent",
         "run_id",
+        "silent",
         "trace_id",
         "tracestate",
         "variables",
+        "works",
     )
 
     def __init__(
@@ -94,7 +103,9 @@ class Run:
         tracestate: tuple[tuple[str, str], ...] = (),
         variables: Callable[[Mapping[str, str]], Mapping[str, str | None]] | None = None,
         directory: str = "",
-        given: work.WorkContext | None = None,
+        works: WorkLog | None = None,
+        issue: str = "",
+        start_ns: int = 0,
     ) -> None:
         self.run_id = run_id
         self.trace_id = trace_id or run_id
@@ -106,41 +117,45 @@ class Run:
         self.variables = variables
         self.directory = directory
         self.identity = {name: clean(value) for name, value in identity.items()}
-        self._noted = f"{directory}/work.jsonl" if directory else ""
-        self._mark: object = None
-        self.take(given or work.WorkContext())
+        #: Whether whoever called this process asked, outside any run, for nothing to be recorded.
+        self.silent = not (run_id or parent is None or parent.get_span_context().trace_flags.sampled)
+        self.works = works or WorkLog(directory)
+        self._shown = work.WorkContext()
+        self._common = self._carrying(self._shown)
+        self._started = issue, start_ns
 
     def common(self) -> dict[str, str]:
-        """Return what every span carries: run.id, the identity, the work in force. Not to be modified.
-
-        work.jsonl is looked at each time and read when it has changed: one stat(2), and none outside a run.
-        """
-        if self._noted:
-            self._look()
+        """Return what every record carries: run.id, the identity, the work in force. Not to be modified."""
+        now = self.works.now()
+        if now is not self._shown:
+            self._common, self._shown = self._carrying(now), now
         return self._common
 
-    def work_now(self) -> work.WorkContext:
-        """Return the work in force."""
-        self.common()
-        return self._work
+    def common_at(self, time_ns: int) -> dict[str, str]:
+        """Return the same for a record that began at `time_ns`."""
+        return self._carrying(self.works.at(time_ns))
 
-    def take(self, found: work.WorkContext) -> None:
-        """Make `found` the work in force in this process."""
-        self._work = found
+    def began(self, bead: str) -> int | None:
+        """Return when the run began to work on a bead, in nanoseconds of the Unix epoch; None for unknown.
+
+        That is when it was primed with the bead, else when the run began, if it was started for that bead.
+        """
+        began = self.works.began(bead)
+        if began is None and bead:
+            issue, start_ns = self._started if self._started[0] else self._read_start()
+            began = start_ns if issue == bead and start_ns else None
+        return began
+
+    def _carrying(self, now: work.WorkContext) -> dict[str, str]:
         named = {"run.id": self.run_id} if self.run_id else {}
-        self._common = {**named, **self.identity, **found.attributes()}
+        return {**named, **self.identity, **now.attributes()}
 
-    def _look(self) -> None:
-        try:
-            seen = os.stat(self._noted)
-        except OSError:
-            return
-        mark = (seen.st_mtime_ns, seen.st_size)
-        if mark != self._mark:
-            self._mark = mark
-            found = work.in_force(read_text(self._noted) or "", time.time_ns())
-            if found is not None:
-                self.take(found)
+    def _read_start(self) -> tuple[str, int]:
+        info = load_json((self.directory and read_text(f"{self.directory}/run.json")) or "")
+        if not isinstance(info, dict):
+            return "", 0
+        start = str(info.get("start_time_unix_nano", ""))
+        return str(info.get("issue_id") or ""), int(start) if start.isdecimal() else 0
 
 
 class ProcessEnv:
@@ -197,6 +212,7 @@ class Runtime:
         *,
         now: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], int] = time.perf_counter_ns,
+        new_uid: Callable[[], str] = random_uid,
     ) -> None:
         self.settings = telemetry.config
         self.telemetry = telemetry
@@ -209,8 +225,14 @@ class Runtime:
         self.detach = detach
         self.get_current = get_current
         self.shows_bd_output = self.settings.flag("GT_LOG_BD_OUTPUT")
-        self.shows_mail_bodies = self.settings.flag("GT_LOG_MAIL_BODY")
         self.kinds = {kind.name.lower(): kind for kind in SpanKind}
+        #: The helpers under way, by their span.
+        self.calls: dict[Span, Call] = {}
+        self._new_uid = new_uid
+        # The work of runs by their id, for those that are entered again and again; the oldest goes first.
+        self._works: dict[str, WorkLog] = {run.run_id: run.works}
+        mark = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: call(mark()))
 
     def use(self, provider: TracerProvider, processor: SpanProcessor, signals: Signals) -> None:
         """Begin spans with this provider; `processor` takes what has ended, a run's root among it.
@@ -220,6 +242,7 @@ class Runtime:
         self.provider = provider
         self.processor = processor
         self.signals = signals
+        self.outlet = Outlet(signals, self._new_uid)
         self.tracer = sdk_tracer(provider, *SCOPE)
 
     def current_run(self, context: Context | None = None) -> Run:
@@ -227,71 +250,92 @@ class Runtime:
         found = (get_current() if context is None else context).get(_RUN)
         return found if isinstance(found, Run) else self.run
 
-    def begin(
+    def open_call(self) -> Call | None:
+        """Return the helper whose span is the current one, None for none."""
+        return self.calls.get(get_current_span())
+
+    def start(
         self,
         name: str,
         kind: str,
         attributes: Mapping[str, AttributeValue],
+        where: Context,
+        *,
         links: Sequence[Link],
         start_ns: int,
-    ) -> tuple[Span, Context]:
-        """Begin a span of ours where it belongs; return it and the context in which it is the current one.
+    ) -> Span:
+        """Begin a span of ours where `placed` says; `kind` is a SpanKind's name in lower case."""
+        return self.tracer.start_span(name, where, self.kinds[kind], attributes, links, start_ns)
 
-        `kind` is a SpanKind's name in lower case.
-        """
-        context, links, common = self.placed(get_current(), links)
-        span = self.tracer.start_span(
-            name, context, self.kinds[kind], {**common, **attributes}, links, start_ns
-        )
-        return span, set_span_in_context(span, context)
+    def within(self, span: Span, where: Context) -> Context:
+        """Return the context `where` with this span as the current one."""
+        return set_span_in_context(span, where)
 
-    def placed(
-        self, context: Context, links: Sequence[Link]
-    ) -> tuple[Context, Sequence[Link], Mapping[str, str]]:
-        """Return the context, the links and the common attributes for a span that begins in `context`."""
+    def placed(self, context: Context, links: Sequence[Link]) -> tuple[Run, Context, Sequence[Link]]:
+        """Return the run of what begins in `context`, the context that it begins in, and its links."""
         run: Run = context.get(_RUN, self.run)  # type: ignore[assignment] # the key is ours alone
-        if run.parent is None:
-            return context, links, run.common()
+        parent = run.parent
+        if parent is None:
+            return run, context, links
         if not context:  # the usual case of no current span, without a look and a copy
-            return run.outermost, (*links, *run.links), run.common()
-        if not get_current_span(context).get_span_context().is_valid:
-            return set_span_in_context(run.parent, context), (*links, *run.links), run.common()
-        return context, links, run.common()
+            return run, run.outermost, (*links, *run.links)
+        current = get_current_span(context)
+        if current is parent:
+            return run, context, (*links, *run.links)
+        if not current.get_span_context().is_valid:
+            return run, set_span_in_context(parent, context), (*links, *run.links)
+        return run, context, links
 
     def fail(self, span: Span, description: str) -> None:
         """Give a span the status ERROR."""
         span.set_status(Status(StatusCode.ERROR, description))
 
-    def set_work(self, found: work.WorkContext) -> None:
-        """Make `found` the work of the current run from now on, with a journal in all its processes."""
-        run, journal = self.current_run(), self.telemetry.journal
-        run.take(found)
+    def set_work(self, run: Run, found: work.WorkContext, time_ns: int) -> None:
+        """Make `found` the work of a run from `time_ns` on, with a journal in all its processes."""
+        line, journal = run.works.take(found, time_ns), self.telemetry.journal
         if run.directory and journal.is_on() and journal.owned():
             try:
-                append(run.directory, "work", work.format_line(self.now(), found, "prime").encode())
+                append(run.directory, "work", line.encode())
             except OSError as error:
                 self.note(f"the work context is not written: {error}")
 
     def enter(self, run: Run) -> Token[Context]:
         """Make `run` the one in force, with its parent as the current span; `detach` ends that."""
+        self._remember(run.run_id, run.works)
         context = set_value(_RUN, run)
         return attach(set_span_in_context(run.parent, context) if run.parent else context)
 
     def enter_run(self, text: str) -> Token[Context] | None:
-        """Make the run of this id the one in force; None when the text is no run id."""
+        """Make the run of this id the one in force; None when the text is no run id.
+
+        What begins right below its root is linked to the span that is current now, which caused it.
+        """
         run_id = parse_run_id(text)
         if run_id is None:
             self.note(f"with_run_id: not a run id: {text!r}")
             return None
+        cause = get_current_span().get_span_context()
+        directory = self.directory(run_id)
         return self.enter(
             Run(
                 run_id,
                 self.run.identity,
                 parent=remote_span(run_id, root_span_id(run_id), SAMPLED | RANDOM),
+                links=[Link(cause)] if cause.is_valid and cause.trace_id != int(run_id, 16) else (),
                 variables=lambda _: {**dict.fromkeys(work.WorkContext().to_env()), "GT_RUN": to_uuid(run_id)},
-                directory=self.directory(run_id),
+                directory=directory,
+                works=self._works.get(run_id) or WorkLog(directory),
             )
         )
+
+    def _remember(self, run_id: str, works: WorkLog) -> None:
+        self._works.pop(run_id, None)
+        self._works[run_id] = works
+        if len(self._works) > RUNS_REMEMBERED:
+            self._works.pop(next(iter(self._works)), None)
+
+    def _after_fork(self) -> None:
+        self.calls = {}  # they are the parent's to end and to record
 
     def directory(self, run_id: str) -> str:
         """Return the run's directory in the journal, "" when there is no journal."""
@@ -308,7 +352,7 @@ class Runtime:
                 env.pop(name, None)
             else:
                 env[name] = value
-        ours = who.for_children(env, run.run_id or None, run.work_now())
+        ours = who.for_children(env, run.run_id or None, run.works.now())
         theirs = {name: str(value) for name, value in otel_baggage.get_all().items()}
         try:
             return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)
@@ -345,6 +389,7 @@ def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
     parent = (
         remote_span(found.trace_id, found.parent_id, flags, found.tracestate) if found.parent_id else None
     )
+    directory = journal.run_dir(found.run_id) if telemetry.journalled and found.run_id else ""
     run = Run(
         found.run_id or "",
         who.identity(env, telemetry.town_root),
@@ -353,8 +398,8 @@ def process_run(telemetry: Telemetry) -> tuple[Run, list[str]]:
         links=[_link(linked) for linked in found.links],
         flags=found.flags if found.run_id else None,
         tracestate=found.tracestate,
-        directory=journal.run_dir(found.run_id) if telemetry.journalled and found.run_id else "",
-        given=work.WorkContext.from_env(env),
+        directory=directory,
+        works=WorkLog(directory, work.WorkContext.from_env(env)),
     )
     return run, found.notes
 

@@ -15,6 +15,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
 from gastown_tracing import config
+from gastown_tracing.events.recorder import record_span
+from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.identity import identity
 from gastown_tracing.journal import layout
 from gastown_tracing.sessions import ending, processes, records
@@ -26,7 +28,7 @@ from gastown_tracing.tracing.tracer import OneId
 from propagation.run import new_run_id, parse_run_id, root_span_id, to_uuid
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from opentelemetry.trace import Span
     from opentelemetry.util.types import AttributeValue
@@ -133,9 +135,10 @@ class DirectLife:
         self._root = self._begin_root(run_id, common, wanted["issue"])
         # With no journal only its variables are asked for.
         handle = runs.RunHandle(layout.Journal(""), run_id, root_span_id(run_id), "", {}, variables)
-        self.run = _session_run(run_id, common, handle, "", parent=self._root)
-        link = [Link(cause)] if cause else []
-        self._event("session.start", {"run.uuid": to_uuid(run_id), "status": "ok", "error": ""}, link)
+        self.run = _session_run(
+            run_id, common, handle, "", parent=self._root, issue=wanted["issue"], start_ns=self._start_ns
+        )
+        self._event("session.start", {"run.uuid": to_uuid(run_id)}, [Link(cause)] if cause else [])
 
     def runs_in(self, pid: int) -> None:
         """Do nothing: nobody but this process can tell."""
@@ -145,14 +148,11 @@ class DirectLife:
         active = self._active
         elapsed = active.monotonic() - self._monotonic
         error = error or (f"exit code {exit_code}" if exit_code else "")
-        outcome: dict[str, AttributeValue] = {
-            "reason": reason,
-            "status": "error" if error else "ok",
-            "error": error,
-        }
+        ended: dict[str, AttributeValue] = {"reason": reason}
         if exit_code is not None:
-            outcome["exit_code"] = exit_code
-        self._event("session.stop", {**outcome, "duration_ms": elapsed / 1e6}, [], error)
+            ended["exit_code"] = exit_code
+        self._event("session.stop", {**ended, "duration_ms": elapsed / 1e6}, error=error)
+        outcome = {**ended, "status": "error" if error else "ok", "error": error}
         self._root.set_attributes(outcome)
         if error:
             active.fail(self._root, error)
@@ -181,22 +181,25 @@ class DirectLife:
         )
 
     def _event(
-        self, name: str, attributes: Mapping[str, AttributeValue], links: list[Link], error: str = ""
+        self, name: str, attributes: Mapping[str, object], links: Sequence[Link] = (), error: str = ""
     ) -> None:
         active = self._active
         token = active.enter(self.run)
         try:
-            begin = active.now()
-            span, _ = active.begin(name, "internal", attributes, links, begin)
-            if error:
-                active.fail(span, error)
-            span.end(max(begin, active.now()))
+            given = {"session_id": self.name, "role": self.run.identity.get("role"), **attributes}
+            record_span(active, EVENTS[name], given, links=links, error=error)
         finally:
             active.detach(token)
 
 
-def _session_run(
-    run_id: str, common: Mapping[str, str], handle: runs.RunHandle, directory: str, parent: Span | None = None
+def _session_run(  # noqa: PLR0917 # what a run is made of
+    run_id: str,
+    common: Mapping[str, str],
+    handle: runs.RunHandle,
+    directory: str,
+    parent: Span | None = None,
+    issue: str = "",
+    start_ns: int = 0,
 ) -> Run:
     ids = int(run_id, 16), int(root_span_id(run_id), 16)
     root = parent or NonRecordingSpan(
@@ -209,7 +212,15 @@ def _session_run(
             del own["GT_OTEL_JOURNAL"]
         return {**dict.fromkeys(OF_ONE_SESSION), **own}
 
-    return Run(run_id, common, parent=root, variables=variables, directory=directory)
+    return Run(
+        run_id,
+        common,
+        parent=root,
+        variables=variables,
+        directory=directory,
+        issue=issue,
+        start_ns=start_ns,
+    )
 
 
 def _cause(active: Runtime, run_id: str) -> SpanContext | None:

@@ -57,13 +57,13 @@ class TownTracer(NoOpTracer):
             return super().start_span(name, context, kind, attributes, links, start_time)
         if active is not self._followed:
             self._tracer, self._followed = sdk_tracer(active.provider, *self._scope), active
-        where, links, common = active.placed(get_current() if context is None else context, links or ())
+        run, where, found = active.placed(get_current() if context is None else context, links or ())
         return self._tracer.start_span(
             name,
             where if context is None else context,
             kind,
-            {**common, **(attributes or {})},
-            links if context is None else (),
+            {**run.common(), **(attributes or {})},
+            found if context is None else links,
             start_time,
             record_exception,
             set_status_on_exception,

@@ -1,0 +1,242 @@
+"""The one way from an event of the data model to what is recorded of it: span, log record, metrics.
+
+Nothing in here raises into the host, and while telemetry is off nothing is loaded or done. What is wrong with
+an event (an unknown name, a value of another type than the registry's) is a line of `Provider.errors`.
+"""
+
+from __future__ import annotations
+
+from gastown_tracing import context as place
+from gastown_tracing.events.registry import EVENTS, METRICS
+from gastown_tracing.events.semconv import span_attributes, span_kind
+from gastown_tracing.events.values import command_line, filled, recordable
+from gastown_tracing.masking import subcommand
+from propagation.work import WorkContext
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link
+
+    from gastown_tracing.events.schema import Event, Value
+    from gastown_tracing.tracing.otel import Run, Runtime
+
+#: The keyword of an attribute that no event has: it is for spans alone.
+_PID = "process_pid"
+_WORK = ("work_rig", "work_bead", "work_mol")
+
+
+def record(name: str, /, *, error: str = "", **attributes: object) -> None:
+    """Record one event at once: its log record, its metrics and, where it has one, its span.
+
+    `name` is the event's in the data model. Keywords are its attributes, with `_` for `.`; None is unknown.
+    `error` says that it failed, and why. With `duration_ms` the span begins that much earlier. Inside an open
+    helper of the same event (`with bd_call(…)`) its attributes go to that one: no event is recorded twice.
+    """
+    active = place.runtime
+    if active is None:
+        return
+    try:
+        event = EVENTS.get(name)
+        if event is None:
+            active.note(f"unknown event: {name}")
+        elif not event.gate or active.settings.flag(event.gate):
+            _record(active, event, attributes, error)
+    except Exception as broken:  # the host must not notice
+        active.note(f"event {name} not recorded: {broken!r}")
+
+
+def measure(metric: str, value: float, /, **labels: str) -> None:
+    """Measure one of the metrics that no event feeds (`registry.METRICS`), in the current span's context.
+
+    For probes and the relay. A label that is "" is left out.
+    """
+    active = place.runtime
+    if active is None:
+        return
+    try:
+        found = METRICS.get(metric)
+        if found is None:
+            active.note(f"unknown metric: {metric}")
+            return
+        unknown = sorted(labels.keys() - set(found.label_names()))
+        if unknown:
+            active.note(f"{metric} has no label {unknown[0]}")
+        _, where, _ = active.placed(active.get_current(), ())
+        known = {label: labels[label] for label in found.labels if labels.get(label)}
+        active.outlet.measure(found, value, known, where)
+    except Exception as broken:  # the host must not notice
+        active.note(f"{metric} not measured: {broken!r}")
+
+
+def emit(
+    active: Runtime,
+    event: Event,
+    attributes: dict[str, Value],
+    *,
+    context: Context,
+    time_ns: int,
+    failed: bool,
+) -> None:
+    """Write the log record of an event and measure its metrics, in the context of the span it belongs to.
+
+    `attributes` is the whole record, common ones included, and is taken over.
+    """
+    active.outlet.emit(event, attributes, context, time_ns, failed)
+
+
+def record_span(
+    active: Runtime,
+    event: Event,
+    attributes: Mapping[str, object],
+    *,
+    links: Sequence[Link] = (),
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    error: str = "",
+) -> None:
+    """Record an event that is a span at once, where it belongs in the current context. Never raises.
+
+    `attributes` are as the caller has them, by name or keyword. The span ends now unless `end_ns` says when,
+    and begins at `start_ns`, else as much earlier as the event lasted, else when it ends.
+    """
+    try:
+        _record_span(active, event, attributes, links=links, times=(start_ns, end_ns), error=error)
+    except Exception as broken:  # the host must not notice
+        active.note(f"event {event.name} not recorded: {broken!r}")
+
+
+def prepared(active: Runtime, event: Event, given: Mapping[str, object]) -> dict[str, Value]:
+    """Return what is recorded of an event's own attributes, `given` by name or keyword."""
+    own = recordable(event, given, active.settings, active.note)
+    if event.name == "bd.call" and "args" in own and "subcommand" not in own:
+        own["subcommand"] = subcommand("bd", command_line(given["args"]))[1]
+    return own
+
+
+def of_span(event: Event, own: dict[str, Value]) -> dict[str, Value]:
+    """Return what only the span of an event has, and take it out of `own`."""
+    only = span_attributes(event, own)
+    if _PID in own:
+        only["process.pid"] = own.pop(_PID)
+    return only
+
+
+def exit_meaning(own: Mapping[str, Value], found: dict[str, Value]) -> tuple[str, str]:
+    """Return what the exit code says: an error and its error.type, both "" for none or success.
+
+    A negative code is the number of the signal that killed the process, as Python's subprocess has it; the
+    one that a shell would show is put into `found`.
+    """
+    code = own.get("exit_code")
+    if not isinstance(code, int) or not code:
+        return "", ""
+    if code > 0:
+        return f"exit code {code}", str(code)
+    import signal  # 4 ms, for the few that are killed
+
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    found["exit_code"] = 128 - code
+    return f"killed by {name}", name
+
+
+def complete(event: Event, own: Mapping[str, Value], found: dict[str, Value], run: Run, end_ns: int) -> None:
+    """Put into `found` what follows from the end of an event: how long the work took that is done."""
+    if event.name == "done" and "time_to_complete_ms" not in own:
+        began = run.began(str(own.get("bead_id", "")))
+        if began is not None and began <= end_ns:
+            found["time_to_complete_ms"] = (end_ns - began) / 1e6
+
+
+def outcome(event: Event, error: str) -> dict[str, Value]:
+    """Return the attributes that say how an event ended, none for one that cannot fail."""
+    return {"status": "error" if error else "ok", "error": error} if event.outcome else {}
+
+
+def take_work(active: Runtime, event: Event, own: Mapping[str, Value], run: Run, time_ns: int) -> None:
+    """Make what a prime that has succeeded says the work of its run from `time_ns` on."""
+    if event.name == "prime" and not own.keys().isdisjoint(_WORK):
+        active.set_work(run, WorkContext(*[str(own.get(name, "")) for name in _WORK]), time_ns)
+
+
+def _record(active: Runtime, event: Event, attributes: Mapping[str, object], error: str) -> None:
+    if event.is_span:
+        call = active.open_call()
+        if call is not None and call.event is event:
+            known = {name: value for name, value in attributes.items() if value is not None}
+            call.set(**known, **({"error": error} if error else {}))
+        else:
+            _record_span(active, event, attributes, links=(), times=(None, None), error=error)
+        return
+    run, where, _ = active.placed(active.get_current(), ())
+    if run.silent:
+        return
+    common = run.common()
+    own = filled(event, recordable(event, attributes, active.settings, active.note), common)
+    _note_missing(active, event, own)
+    whole = {**common, **own, **outcome(event, error)}
+    emit(active, event, whole, context=where, time_ns=active.now(), failed=bool(error))
+
+
+def _record_span(
+    active: Runtime,
+    event: Event,
+    attributes: Mapping[str, object],
+    *,
+    links: Sequence[Link],
+    times: tuple[int | None, int | None],
+    error: str,
+) -> None:
+    run, where, links = active.placed(active.get_current(), links)
+    if run.silent:
+        return
+    own = prepared(active, event, attributes)
+    start, end = _stretch(active, event, own, times)
+    common = run.common_at(start)
+    filled(event, own, common)
+    _note_missing(active, event, own)
+    meaning, error_type = exit_meaning(own, own)
+    error = error or meaning
+    complete(event, own, own, run, end)
+    only = of_span(event, own)
+    if error_type:
+        only["error.type"] = error_type
+    whole = {**common, **own, **outcome(event, error)}
+    span = active.start(
+        event.name, span_kind(event, own), {**whole, **only}, where, links=links, start_ns=start
+    )
+    try:
+        if error:
+            active.fail(span, error)
+        emit(active, event, whole, context=active.within(span, where), time_ns=end, failed=bool(error))
+        if not error:
+            take_work(active, event, own, run, end)
+    finally:
+        span.end(end)
+
+
+def _stretch(
+    active: Runtime, event: Event, own: dict[str, Value], times: tuple[int | None, int | None]
+) -> tuple[int, int]:
+    """Return when a span began and ended; where only that says how long it took, put it on the event."""
+    start, end = times
+    lasted = own.get(event.elapsed)
+    nanoseconds = max(0, int(float(lasted) * 1e6)) if lasted is not None else 0
+    if end is None:
+        end = active.now() if start is None or lasted is None else start + nanoseconds
+    if start is None:
+        start = max(0, end - nanoseconds)
+    elif event.elapsed and lasted is None:
+        own[event.elapsed] = max(0, end - start) / 1e6
+    return start, max(start, end)
+
+
+def _note_missing(active: Runtime, event: Event, own: Mapping[str, Value]) -> None:
+    missing = [name for name in event.required if name not in own]
+    if missing:
+        active.note(f"{event.name} is recorded without {', '.join(missing)}")

@@ -1,0 +1,42 @@
+"""OpenTelemetry's names for what an event says: the kind of its span, and the attributes of its semantic conventions.
+
+They stand on the span alone, beside the data model's own attributes ("Events", below the table).
+"""
+
+from gastown_tracing.events.schema import CONSUMER, PRODUCER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gastown_tracing.events.schema import Event, Value
+
+#: The kind of a mail's span by its operation ("Messaging spans"); any other operation is internal.
+MAIL_KINDS = {"send": PRODUCER, "read": CONSUMER}
+#: What `messaging.*` is taken from.
+MESSAGING = {
+    "messaging.operation.name": "operation",
+    "messaging.destination.name": "msg.to",
+    "messaging.message.id": "msg.id",
+    "messaging.message.conversation_id": "msg.thread_id",
+}
+#: The events that are a command, and its program.
+PROGRAMS = {"bd.call": "bd", "git.operation": "git"}
+
+
+def span_kind(event: "Event", own: "Mapping[str, Value]") -> str:
+    """Return the kind of an event's span, one of events.schema's, by the event's own attributes."""
+    if event.name == "mail":
+        return MAIL_KINDS.get(str(own.get("operation")), event.kind)
+    return event.kind
+
+
+def span_attributes(event: "Event", own: "Mapping[str, Value]") -> "dict[str, Value]":
+    """Return the attributes that only the event's span has, by the event's own attributes."""
+    if event.name == "mail":
+        found = {theirs: own[ours] for theirs, ours in MESSAGING.items() if own.get(ours)}
+        return {"messaging.system": "gastown", **found}
+    if event.name in PROGRAMS:
+        code = {"process.exit.code": own["exit_code"]} if "exit_code" in own else {}
+        return {"process.executable.name": PROGRAMS[event.name], **code}
+    return {}
