@@ -1,4 +1,4 @@
-"""For tests of programs that use gastown_tracing: what they trace, as plain dicts, the same at every run.
+"""For tests of programs that use gastown_tracing: what they record, as plain dicts, the same at every run.
 
 pytest loads this module as a plugin, so the fixture `captured_spans` is there wherever the package is
 installed:
@@ -23,10 +23,13 @@ from gastown_tracing import config, context, setup
 from gastown_tracing.journal.layout import Journal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from typing import Any
 
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from gastown_tracing.tracing.memory import Memory
 
 #: When the clock of a test starts: 2026-01-01T00:00:00Z, in nanoseconds of the Unix epoch.
 START_NS = 1_767_225_600_000_000_000
@@ -65,17 +68,27 @@ class SteppingClock:
         return next(self._times)
 
 
+class SequentialUids:
+    """The same for log records: 32 hex digits that count up."""
+
+    def __init__(self) -> None:
+        self._numbers = itertools.count((1 << 124) + 1)
+
+    def __call__(self) -> str:
+        """Return the next one."""
+        return f"{next(self._numbers):032x}"
+
+
 class CapturedSpans:
-    """The spans that have ended since capturing began, in the order of their ends.
+    """The spans that have ended since capturing began, in the order of their ends; log records and metrics.
 
     `tracer_provider` is for code that wants OpenTelemetry's own.
     """
 
-    def __init__(
-        self, finished: Callable[[], tuple[ReadableSpan, ...]], clear: Callable[[], None], errors: list[str]
-    ) -> None:
-        self._finished = finished
-        self._clear = clear
+    def __init__(self, exporter: InMemorySpanExporter, memory: Memory, errors: list[str]) -> None:
+        self._finished = exporter.get_finished_spans
+        self._exporter = exporter
+        self._memory = memory
         self._errors = errors
         self.tracer_provider: TracerProvider | None = None
 
@@ -104,14 +117,30 @@ class CapturedSpans:
         assert len(found) == 1, f"{len(found)} spans named {name!r}; there are {self.names()}"  # noqa: S101 # for tests
         return found[0]
 
+    def logs(self) -> list[dict[str, Any]]:
+        """Return each log record as plain values.
+
+        They are name, body, severity, time_ns, trace_id, span_id and attributes. The name is the event's, ""
+        for a record of the program's own `logging`.
+        """
+        return self._memory.logs()
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """Return each series as plain values: name, kind, labels, and trace_ids, those of its exemplars.
+
+        A counter and a gauge have a `value`, a histogram has `count` and `sum`.
+        """
+        return self._memory.metrics()
+
     def clear(self) -> None:
         """Forget what has been captured."""
-        self._clear()
+        self._exporter.clear()
+        self._memory.clear()
 
 
 @contextlib.contextmanager
 def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
-    """Switch telemetry on, into memory, for the length of a `with` block.
+    """Switch telemetry on, all of it into memory, for the length of a `with` block.
 
     `env` is the environment to take settings and context from, by default an empty one; the process's own
     plays no part. `init()` inside returns a provider that does nothing more.
@@ -121,27 +150,34 @@ def capture(env: Mapping[str, str] | None = None) -> Iterator[CapturedSpans]:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+    from gastown_tracing.tracing.memory import Memory
     from gastown_tracing.tracing.otel import Notes, Runtime, process_run
-    from gastown_tracing.tracing.signals import Signals
     from gastown_tracing.tracing.tracer import TownTracerProvider
 
     errors: list[str] = []
     exporter = InMemorySpanExporter()
-    spans = CapturedSpans(exporter.get_finished_spans, exporter.clear, errors)
+    resource = Resource({"service.name": "test"})
+    memory = Memory(resource)
+    spans = CapturedSpans(exporter, memory, errors)
     given = {name: value for name, value in (env or {}).items() if name != config.JOURNAL}
     telemetry = config.Telemetry(True, "a test captures", Journal(os.devnull), config.Config(given), "")
     clock = SteppingClock()
     runtime = Runtime(
-        telemetry, process_run(telemetry)[0], Notes(errors, aloud=False), now=clock, monotonic=clock
+        telemetry,
+        process_run(telemetry)[0],
+        Notes(errors, aloud=False),
+        now=clock,
+        monotonic=clock,
+        new_uid=SequentialUids(),
     )
     processor = SimpleSpanProcessor(exporter)
     spans.tracer_provider = provider = TownTracerProvider(
         id_generator=SequentialIds(),  # type: ignore[arg-type] # the base class would load the SDK with pytest
-        resource=Resource({"service.name": "test"}),
+        resource=resource,
         shutdown_on_exit=False,
     )
     provider.add_span_processor(processor)
-    runtime.use(provider, processor, Signals())
+    runtime.use(provider, processor, memory.signals)
     names = vars(sdk)  # the SDK takes the time from a global of this module
     before = context.runtime, setup.install(_Captured(spans)), names["time_ns"]
     context.runtime, names["time_ns"] = runtime, clock

@@ -39,20 +39,22 @@ def recordable(
     it is; a value of another type than the registry's is left out, and `note` is told.
     """
     found: dict[str, Value] = {}
+    known = event.by_key
     for key, value in given.items():
-        attribute = event.by_key.get(key)
         if value is None:
             continue
-        if attribute is None and key in RESERVED:
-            note(f"{event.name}: {key} left out: a record says it by itself")
-            continue
         try:
+            attribute = known.get(key)
             if attribute is None:
-                found[key] = plain(value)
+                name = _text(key)
+                found[name] = _custom(name, value)
             elif not attribute.gate or settings.flag(attribute.gate):
                 found[attribute.name] = _value(attribute, value, settings)
-        except Exception as error:  # the value's own methods may do anything
-            note(f"{event.name}: {key} left out: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the value's own methods may do anything
+            why = str(error) if type(error) is EventError else type(error).__name__
+            note(f"{event.name}: {_shown(key)} left out: {why}")
     return found
 
 
@@ -130,22 +132,40 @@ def filled(event: "Event", own: "dict[str, Value]", common: "Mapping[str, object
 
 def plain(value: object) -> "Value":
     """Return any value as one that an attribute can have: text, a bool or a number."""
-    if isinstance(value, (bool, int, float)):
+    if isinstance(value, bool):
         return value
+    if isinstance(value, float):
+        return float.__float__(value)  # of a subclass, too
+    if isinstance(value, int):
+        number = int.__int__(value)
+        return number if -(1 << 63) <= number < 1 << 63 else str(number)
     return cut_text(_text(value), ORDINARY_LIMIT)
+
+
+def _custom(name: str, value: object) -> "Value":
+    if name in RESERVED:
+        raise EventError("a record says it by itself")
+    return plain(value)
+
+
+def _shown(key: object) -> str:
+    return str.__str__(key) if isinstance(key, str) else f"a key of type {type(key).__name__}"
 
 
 def _value(attribute: "Attribute", value: object, settings: "Config") -> "Value":
     kind = attribute.type
     if kind == TEXT:
-        return _limited(attribute, _text(value), settings)
+        text = _limited(attribute, _text(value), settings)
+        if attribute.values and text not in attribute.values:
+            raise EventError(f"not one of {', '.join(attribute.values)}")
+        return text
     if kind == FLOAT:
         return _finite(float(_number(value)))
     if kind == INTEGER:
-        return _whole(int(_number(value)))
+        return _whole(_number(value))
     if kind == FLAG:
         if not isinstance(value, bool):
-            raise TypeError(f"not true or false: {type(value).__name__}")
+            raise EventError(f"not true or false: {type(value).__name__}")
         return value
     return words(value, settings)
 
@@ -159,11 +179,11 @@ def words(value: object, settings: "Config") -> str:
 
 
 def command_line(value: object) -> list[str]:
-    """Return a command line, given as words or as text, as words. Raises TypeError."""
+    """Return a command line, given as words or as text, as words. Raises EventError."""
     if isinstance(value, str):
         return value.split()
     if not isinstance(value, (list, tuple)):
-        raise TypeError(f"not a command line: {type(value).__name__}")
+        raise EventError(f"not a command line: {type(value).__name__}")
     return [_text(word) for word in value]
 
 
@@ -186,27 +206,33 @@ def _limited(attribute: "Attribute", text: str, settings: "Config") -> str:
 
 def _text(value: object) -> str:
     """Return a value as text that UTF-8 can hold; several are one text."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    if isinstance(value, (list, tuple)):
+    if type(value) is str:
+        text = value
+    elif isinstance(value, bytes):
+        return bytes.decode(value, "utf-8", "replace")
+    elif isinstance(value, (list, tuple)):
         return ", ".join([_text(part) for part in value])
-    text = str.__str__(value) if isinstance(value, str) else str(value)
+    else:
+        text = str.__str__(value if isinstance(value, str) else str(value))
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _number(value: object) -> "int | float":
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise TypeError(f"not a number: {type(value).__name__}")
+        raise EventError(f"not a number: {type(value).__name__}")
     return value
 
 
 def _finite(value: float) -> float:
     if not -_INFINITY < value < _INFINITY:  # not a number is neither
-        raise ValueError(f"not a finite number: {value}")
+        raise EventError(f"not a finite number: {value}")
     return value
 
 
-def _whole(value: int) -> int:
+def _whole(value: "int | float") -> int:
     if not -(1 << 63) <= value < 1 << 63:
-        raise ValueError("beyond 64 bits")
-    return value
+        raise EventError("beyond 64 bits")
+    whole = int(value)
+    if whole != value:
+        raise EventError(f"not a whole number: {value}")
+    return whole
