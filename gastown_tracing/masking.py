@@ -1,101 +1,35 @@
-"""What of a command line may be recorded, by allow-list: known subcommands and known names of flags.
+"""What of a command line may be recorded, by allow-list: known words, and values harmless by themselves.
 
-Every other word, an unknown flag and a positional argument alike, becomes `‹n bytes›` ("Secrets" in the data
-model).
+Shown are subcommands, the names of flags, and of their values and the positional arguments an enumeration's
+known word, a short number, a bead's id and a known label, each where bd takes one. No value is shown for its
+place alone: it is matched as well, so that a secret is not shown where it does not belong. Every other word
+becomes `‹n bytes›` ("Secrets" in the data model).
 """
+
+from gastown_tracing.words import (
+    DEPENDENCIES,
+    DONE,
+    ENUMERATIONS,
+    FLAGS,
+    LABEL_KEYS,
+    LABELS,
+    NESTED,
+    PLACES,
+    SUBCOMMANDS,
+    VARIABLES,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    #: Returns a value as it may be shown.
+    Kind = Callable[[str], str]
 
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-#: The programs' own words: of bd and git the subcommands, of gt the words of its commands at every level.
-SUBCOMMANDS = {
-    "bd": _words(
-        """
-        admin ado assign audit backup batch blocked bootstrap branch children close comment comments compact
-        completion config context cook count create create-form defer delete dep diff doctor dolt duplicate
-        duplicates edit epic export federation find-duplicates flatten forget formula gate gc github gitlab
-        graph help history hooks human import info init jira kv label linear link lint list mail memories
-        merge-slot migrate mol note notion onboard orphans preflight prime priority promote purge q query
-        quickstart ready recall remember rename rename-prefix reopen repo restore rules search set-state
-        setup ship show sql stale state status statuses supersede swarm tag todo types undefer update
-        upgrade vc version where worktree
-        """
-    ),
-    "git": _words(
-        """
-        add am annotate apply archive bisect blame branch bugreport bundle cat-file check-attr check-ignore
-        check-mailmap check-ref-format checkout checkout-index cherry cherry-pick clean clone column commit
-        commit-graph commit-tree config count-objects daemon describe diagnose diff diff-files diff-index
-        diff-tree difftool fast-export fast-import fetch fetch-pack filter-branch fmt-merge-msg for-each-ref
-        for-each-repo format-patch fsck fsck-objects gc get-tar-commit-id grep hash-object help hook
-        imap-send index-pack init init-db instaweb interpret-trailers log ls-files ls-remote ls-tree
-        mailinfo mailsplit maintenance merge merge-base merge-file merge-index merge-octopus merge-one-file
-        merge-ours merge-recursive merge-recursive-ours merge-recursive-theirs merge-resolve merge-subtree
-        merge-tree mergetool mktag mktree multi-pack-index mv name-rev notes pack-objects pack-redundant
-        pack-refs patch-id pickaxe prune prune-packed pull push quiltimport range-diff read-tree rebase
-        reflog remote repack replace request-pull rerere reset restore rev-list rev-parse revert rm
-        send-pack shell shortlog show show-branch show-index show-ref sparse-checkout stage stash status
-        stripspace submodule subtree switch symbolic-ref tag unpack-file unpack-objects update-index
-        update-ref update-server-info var verify-commit verify-pack verify-tag version whatchanged worktree
-        write-tree
-        """
-    ),
-    "gt": _words(
-        """
-        account ack acp activity add agent agents announces apply archive assign at attach attachment audit
-        await-event await-signal bead beads blocked boot broadcast browse burn call callbacks cancel cat
-        changelog channel check checkpoint claim cleanup clear close commit compact config convoy cost-tier
-        costs crash create crew current cycle daemon dag dashboard databases deacon decay def default delete
-        detach detect diff digest directive disable dispatch dnd dock doctor dog dolt done down drain dump
-        edit emit enable env escalate estop execute feed fix flatten forget formula gc get git-init group gt
-        guard handoff health heartbeat help history home hook hooks identity inbox info init install
-        integration issue join kill krc land launch list log logs mail maintain mark-read mark-unread mayor
-        memories menu metrics migrate mol mountain move mq namepool new next notify nudge orphans overlay
-        park patrol pause peek plugin polecat pool-init post prev prime process progress prune pull purge
-        queue read ready reap reaper rebase recover refinery refresh registry reject release remember remove
-        rename repair reply report reset restart resume retry rig role rollback rotate run scan scheduler
-        seance search send session set settings shell show shutdown signal sling spawn sql squash stage
-        stale start state stats status stop stranded submit subscribe subscribers switch sync synthesis tap
-        test thanks thaw theme thread town trail triage unclaimed undock uninstall unpark unset unsling
-        unsubscribe up upgrade version vitals warrant watch whoami witness wl worktree
-        """
-    ),
-}
-
-#: The flags of bd whose names may be shown; their values never are.
-BD_FLAGS = _words(
-    """
-    acceptance actor add add-label agent agents-file agents-profile agents-template all
-    allow-empty-description allow-stale append-notes as-of assigned assignee attach attach-type
-    auto-merge await-id backend blocked-by blocks body-file box by-assignee by-label by-priority
-    by-status by-type cascade check check-health children claim claim-next clean closed-after
-    closed-before compact context continue contributor created-after created-before csv current database
-    days db deep defer defer-after defer-before deferred depends-on deps desc-contains description
-    design design-file destroy-token details doc dolt-auto-commit dot dry-run due due-after due-before
-    empty-description ephemeral estimate event-actor event-category event-payload event-target
-    exclude-type explain export external external-contains external-ref file fix fix-child-parent flat
-    force format from-file from-jsonl full gated global graph has-metadata-key help history html id
-    include-deferred include-ephemeral include-gates include-infra include-templates inspect interactive
-    json key label label-any label-pattern label-regex labels limit list local-time long mcp message
-    metadata metadata-field method migration mode model mol mol-type no-activity no-assignee no-auto
-    no-history no-inherit-labels no-labels no-memories no-pager no-parent no-pinned non-interactive
-    notes notes-contains of older-than orchestrator orchestrator-duplicates-threshold output overdue
-    parent parse-only pattern perf persist persistent pinned plain prefix pretty print priority
-    priority-max priority-min profile project query quiet readonly ready reason refs remove remove-label
-    repair repo reverse role root-only sandbox schema scrub search-path server server-host server-port
-    server-user session set-labels set-metadata setup-exclude shared-server short silent skills
-    skip-agents skip-decay skip-dolt skip-hooks skip-lint sort spec spec-id status stdin stealth
-    suggest-next tag team thanks thread threshold title title-contains tree type unassigned
-    unset-metadata until update-config update-repo-id updated-after updated-before validate var verbose
-    waits-for waits-for-gate watch whats-new wisp-type with yes
-    """
-)
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_ALPHABET = f"{_LETTERS}0123456789"
+#: What may stand between a bead's prefix and its random part: `hq-cv-mqruw`, `de-wisp-bjtd`.
+INFIXES = ("cv", "mol", "mr", "wisp")
 
 
 def subcommand(program: str, arguments: "Sequence[str]") -> tuple[int, str]:
@@ -103,7 +37,7 @@ def subcommand(program: str, arguments: "Sequence[str]") -> tuple[int, str]:
 
     It is the first word that the program knows, so that the value of a flag before it is never taken for it.
     """
-    known = SUBCOMMANDS.get(program, frozenset())
+    known = _subcommands(program)
     for index, argument in enumerate(arguments):
         if argument == "--":
             break
@@ -116,26 +50,43 @@ def command_words(program: str, arguments: "Sequence[str]") -> str:
     """Return the subcommand and, where the program knows it as well, the word behind it: `mail send`."""
     index, name = subcommand(program, arguments)
     following = arguments[index + 1 : index + 2] if index >= 0 else ()
-    return " ".join([name, *(word for word in following if word in SUBCOMMANDS[program])])
+    return " ".join([name, *(word for word in following if word in _subcommands(program))])
+
+
+def _subcommands(program: str) -> frozenset[str]:
+    known = _SUBCOMMANDS.get(program)
+    if known is None:
+        known = _SUBCOMMANDS[program] = frozenset(SUBCOMMANDS.get(program, "").split())
+    return known
 
 
 def masked(program: str, arguments: "Sequence[str]") -> tuple[str, str]:
-    """Return a command's subcommand ("" for none), and its arguments with nothing but that and flag names."""
-    kept, name = subcommand(program, arguments)
-    words = []
-    literal = False
+    """Return a bd command's subcommand ("" for none), and its arguments with nothing but what is harmless."""
+    first, name = subcommand(program, arguments)
+    command, behind = name, first + 1
+    while behind < len(arguments) and arguments[behind] in NESTED.get(command, "").split():
+        command = f"{command} {arguments[behind]}"
+        behind += 1
+    places = _PLACES.get(command, ("text",))
+    flags, expected, words = _FLAGS, "", []
     for index, argument in enumerate(arguments):
-        if index == kept:
+        if first <= index < behind:
             words.append(argument)
-        elif literal or argument[:1] != "-":
+            expected = ""
+        elif kind := flags.get(argument):
+            words.append(argument)
+            expected = kind if kind != "switch" else ""
+        elif expected:
+            words.append(_kind(expected)(argument))
+            expected = ""
+        elif argument[:1] == "-" and flags:
+            words.append(_flag(argument))
+            flags = flags if argument != "--" else {}  # no flags behind it
+        elif index < first:
             words.append(mask(argument))
-        elif argument == "--":
-            literal = True
-            words.append(argument)
-        elif argument[2:] in BD_FLAGS and argument[1] == "-":
-            words.append(argument)
         else:
-            words.append(_mask_flag(argument))
+            words.append(_kind(places[0])(argument))
+            places = places[1:] or places
     return name, " ".join(words)
 
 
@@ -145,10 +96,155 @@ def mask(value: str) -> str:
     return f"‹{length} bytes›"
 
 
-def _mask_flag(argument: str) -> str:
+def is_id(text: str) -> bool:
+    """Return whether a text can be a bead's id and little else: `de-1tr`, `hq-cv-mqruw`, `de-wisp-bjtd.2`.
+
+    That is a prefix of two or three letters and digits, perhaps a known infix, three to six random characters
+    or a number as short, and the numbers of up to three levels of children.
+    """
+    root, dot, children = text.partition(".")
+    prefix, _, random = root.partition("-")
+    if "-" in random:
+        infix, _, random = random.partition("-")
+        if infix not in INFIXES:
+            return False
+    return (
+        2 <= len(prefix) <= 3
+        and prefix[0] in _LETTERS
+        and not (prefix + random).strip(_ALPHABET)
+        and (3 if not random.isdigit() else 1) <= len(random) <= 6
+        and (not dot or _are_children(children.split(".")))
+    )
+
+
+def _are_children(numbers: list[str]) -> bool:
+    return len(numbers) <= 3 and all(_is_number(number, 3) for number in numbers)
+
+
+def without_credentials(url: str) -> str:
+    """Return a URL, path or git remote without userinfo, query and fragment; never raises.
+
+    The user of an scp-like address stays where it is `git`: `git@host:path`. What is none of these and may
+    hold userinfo, or ends it in no clear place (a password with a `/` or `?` in it), is masked whole.
+    """
+    scheme, found, rest = url.partition("://")
+    if found:
+        return _url(scheme, rest) or mask(url)
+    if "@" not in url or (url[:1] in ("/", ".", "~") and url[:2] != "//"):
+        return url
+    host, _, path = url.partition(":")
+    user, _, host = host.rpartition("@")
+    if not path or "@" in path or "/" in user or not _is_host(host):
+        return mask(url)
+    return f"git@{host}:{path}" if user == "git" else f"{host}:{path}"
+
+
+def _url(scheme: str, rest: str) -> str:
+    """Return a URL of its parts without credentials; "" where it is not clear where they end."""
+    end = min([index for index in map(rest.find, "/?#") if index >= 0], default=len(rest))
+    host, behind = rest[:end].rpartition("@")[2], rest[end:]
+    if not _is_name(scheme.replace("+", "")):
+        return ""
+    if ("@" in behind or not _is_host(host)) and (scheme != "file" or host):
+        return ""
+    return f"{scheme}://{host}{behind.partition('?')[0].partition('#')[0]}"
+
+
+def _is_host(text: str) -> bool:
+    """Return whether a text is a host's name, or an address in brackets, perhaps with a port."""
+    if text[:1] == "[":
+        name, _, port = text[1:].partition("]")
+        return _is_name(name.replace(":", "")) and (not port or _is_number(port[1:], 5))
+    name, colon, port = text.partition(":")
+    return _is_name(name) and (not colon or _is_number(port, 5))
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.replace(".", "").replace("-", "").replace("_", "").isalnum()
+
+
+def _is_number(text: str, digits: int) -> bool:
+    return len(text) <= digits and text.isascii() and text.isdigit()
+
+
+def _id(value: str) -> str:
+    return value if is_id(value) else mask(value)
+
+
+def _number(value: str) -> str:
+    return value if _is_number(value, 9) else mask(value)
+
+
+def _age(value: str) -> str:
+    """Show a number with a unit of time behind it, or none."""
+    return value if value and _is_number(value[:-1] if value[-1] in "smhdw" else value, 9) else mask(value)
+
+
+def _environment(value: str) -> str:
+    """Show the name of NAME=VALUE, in capitals as few passwords are; or the number that `-e` takes in bd."""
+    name, equals, text = value.partition("=")
+    if equals and len(name) <= 40 and name.isascii() and name.isidentifier() and name.isupper():
+        return f"{name}={mask(text)}"
+    return _number(value)
+
+
+def _flag(argument: str) -> str:
+    """Return `--flag=value`, a value glued to its letter as in `-p1`, or an unknown flag."""
     name, equals, value = argument.partition("=")
-    if name[2:] in BD_FLAGS and name.startswith("--"):
-        return f"{name}={mask(value)}" if equals else name
-    if argument[1:2].isalpha() and argument[1:2].isascii():  # `-d`, and `-dSECRET`: a value glued to its flag
-        return argument[:2] + (mask(argument[2:]) if argument[2:] else "")
-    return mask(argument)
+    kind = _FLAGS.get(name) if equals else None
+    if kind:
+        return f"{name}={_kind(kind)(value)}"
+    letter, value = argument[:2], argument[2:]
+    if letter[1:].isalpha() and letter.isascii():
+        return letter + (_kind(_FLAGS.get(letter, "text"))(value) if value else "")
+    return argument if argument == "--" else mask(argument)
+
+
+def _kind(name: str) -> "Kind":
+    """Return what shows the values of a kind; an enumeration is made of its words when it is needed first."""
+    kind = _KINDS.get(name)
+    if kind is None:
+        kind = _KINDS[name] = _listed(_one_of(ENUMERATIONS[name]))
+    return kind
+
+
+def _one_of(words: str) -> "Kind":
+    known = frozenset(words.split())
+    return lambda value: value if value in known else mask(value)
+
+
+def _keyed(separator: str, keys: "Mapping[str, str]", other: "Kind" = mask) -> "Kind":
+    """Return the kind of `key:value` with known keys; what has none of them is of the kind `other`."""
+
+    def shown(text: str) -> str:
+        key, found, value = text.partition(separator)
+        kind = keys.get(key) if found else None
+        return f"{key}{separator}{_kind(kind)(value)}" if kind else other(text)
+
+    return shown
+
+
+def _listed(kind: "Kind") -> "Kind":
+    """Return the kind of lists with commas."""
+    return lambda value: ",".join([kind(one) for one in value.split(",")]) if "," in value else kind(value)
+
+
+def _by_name(table: "Mapping[str, str]") -> dict[str, str]:
+    """Return the kind of each name, of a table by kind."""
+    return {name: kind for kind, names in table.items() for name in names.split()}
+
+
+_SUBCOMMANDS: dict[str, frozenset[str]] = {}
+_PLACES = {command: kinds for kinds, commands in PLACES.items() for command in commands.split(", ")}
+_FLAGS = _by_name(FLAGS)
+_KINDS: "dict[str, Kind]" = {
+    "text": mask,
+    "id": _listed(_id),
+    "number": _number,
+    "age": _age,
+    "environment": _environment,
+    "dependency": _listed(_keyed(":", dict.fromkeys(DEPENDENCIES.split(), "id"), _id)),
+    "done": _keyed(":", dict.fromkeys(DONE.split(), "text")),
+    "label": _listed(_keyed(":", _by_name(LABEL_KEYS), _one_of(LABELS))),
+    "variable": _keyed("=", _by_name(VARIABLES)),
+}

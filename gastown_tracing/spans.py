@@ -107,9 +107,10 @@ def _plain(value: Any) -> AttributeValue:
 def bd_call(args: Sequence[str], *, executable: str = "bd") -> BdCall:
     """Return the span `bd.call` for a bd command, for use in `with` or as a decorator.
 
-    `args` are the command's arguments without the program. Of them the subcommand and the names of flags are
-    recorded; every other value is `‹n bytes›` unless GT_LOG_BD_OUTPUT is on. Say how it ended with
-    `call.set(exit_code=…, stdout=…, stderr=…)`; the output is recorded only with GT_LOG_BD_OUTPUT.
+    `args` are the command's arguments without the program. Of them the subcommand, the names of flags and
+    harmless values (ids, known words, short numbers) are recorded; every other value is `‹n bytes›` unless
+    GT_LOG_BD_OUTPUT is on. Say how it ended with `call.set(exit_code=…, stdout=…, stderr=…)`; the output is
+    recorded only with GT_LOG_BD_OUTPUT.
     """
     return BdCall(_BD_CALL, {"args": args, "executable": executable})
 

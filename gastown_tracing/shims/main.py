@@ -63,7 +63,7 @@ GROUPS = (
         "gastown_tracing.journal.writer",
         "gastown_tracing.shims.record",
     ),
-    ("gastown_tracing.masking",),
+    ("gastown_tracing.words", "gastown_tracing.masking"),
     ("propagation.scan",),
 )
 PROGRAM = "gastown_tracing/shims/main.py"
