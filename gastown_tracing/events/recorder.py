@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gastown_tracing import context as place
 from gastown_tracing.events.registry import EVENTS, METRICS
-from gastown_tracing.events.semconv import span_attributes, span_kind
+from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import command_line, filled, recordable
 from gastown_tracing.masking import subcommand
 from propagation.work import WorkContext
@@ -204,11 +204,13 @@ def _record_span(
     error = error or meaning
     complete(event, own, own, run, end)
     only = of_span(event, own)
+    if error and not error_type and event.name in PROGRAMS:
+        error_type = OTHER
     if error_type:
         only["error.type"] = error_type
     whole = {**common, **own, **outcome(event, error)}
     span = active.start(
-        event.name, span_kind(event, own), {**whole, **only}, where, links=links, start_ns=start
+        span_name(event, own), span_kind(event, own), {**whole, **only}, where, links=links, start_ns=start
     )
     try:
         if error:

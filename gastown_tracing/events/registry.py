@@ -93,6 +93,8 @@ _WORKS_RIG = Attribute("rig", "The work's rig, else the agent's.", default=("wor
 _ROLE = Attribute("role", "The agent's role.", index=True)
 _SESSION = Attribute("session", "The session, by its name in tmux.", required=True)
 _SESSION_ID = Attribute("session_id", "The session's name in tmux.", required=True, index=True)
+#: Beside run.id, so that records that gt writes itself can be joined.
+_RUN_UUID = Attribute("run.uuid", "The run's id with dashes, as gt writes it.", default=("run.id",))
 _NATIVE = Attribute("native_session_id", "The agent program's own id of its session.")
 _DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT, elapsed=True)
 _EXIT_CODE = Attribute(
@@ -130,7 +132,7 @@ _SESSIONS = (
             Attribute("issue_id", "The bead that it was started for."),
             Attribute("git_branch", "The branch of its working directory."),
             Attribute("git_commit", "The commit of its working directory."),
-            Attribute("run.uuid", "The run's id with dashes, as gt writes it."),
+            _RUN_UUID,
         ),
         metrics=(
             _counts("gastown.agent.instantiations.total", "Agents started.", ("agent_type", "role", "rig")),
@@ -140,7 +142,7 @@ _SESSIONS = (
     Event(
         "session.start",
         "An agent's session began.",
-        (_SESSION_ID, _ROLE, Attribute("run.uuid", "The run's id with dashes, as gt writes it.")),
+        (_SESSION_ID, _ROLE, _RUN_UUID),
         kind=INTERNAL,
         metrics=(_counts("gastown.session.starts.total", "Sessions begun.", ("role",)),),
     ),

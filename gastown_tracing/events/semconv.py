@@ -22,6 +22,13 @@ MESSAGING = {
 }
 #: The events that are a command, and its program.
 PROGRAMS = {"bd.call": "bd", "git.operation": "git"}
+#: The `error.type` of a program that failed nobody knows how.
+OTHER = "_OTHER"
+
+
+def span_name(event: "Event", own: "Mapping[str, object]") -> str:
+    """Return the name of an event's span: its own, but for `exec` that of the command."""
+    return str(own["name"]) if event.name == "exec" and own.get("name") else event.name
 
 
 def span_kind(event: "Event", own: "Mapping[str, Value]") -> str:

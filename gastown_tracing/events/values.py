@@ -6,6 +6,7 @@ the names and types of the registry, content stays out without its opt-in, text 
 
 from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT
 from gastown_tracing.journal.otlp import cut_text
+from propagation.run import to_uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def filled(event: "Event", own: "dict[str, Value]", common: "Mapping[str, object
         if attribute.name not in own:
             known = [common[name] for name in attribute.default if common.get(name)]
             if known:
-                own[attribute.name] = str(known[0])
+                text = str(known[0])
+                own[attribute.name] = to_uuid(text) if attribute.name == "run.uuid" else text
     return own
 
 

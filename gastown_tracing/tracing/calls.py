@@ -21,7 +21,7 @@ from gastown_tracing.events.recorder import (
 )
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import NO_SPAN
-from gastown_tracing.events.semconv import span_attributes, span_kind
+from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import filled
 from gastown_tracing.masking import masked
 from gastown_tracing.tracing.operation import Operation, clean, text_of, type_name
@@ -70,7 +70,7 @@ class Call(Operation):
     def open(self) -> None:
         """Begin the span (see `Operation`); one that was begun before has left nothing behind."""
         self._results: dict[str, Any] = {}
-        self._name = self.event.name
+        self._name = span_name(self.event, self._fields)
         if self.event.kind != NO_SPAN:
             super().open()
         elif context.runtime is not None:
@@ -158,6 +158,8 @@ class Call(Operation):
             late.update(outcome(event, failure))
         only = of_span(event, late) if late else {}
         only.pop("process.executable.name", None)  # the span has it from its beginning
+        if failure and not raised and not error_type and event.name in PROGRAMS:
+            error_type = OTHER
         if error_type:
             only["error.type"] = error_type
         return late, only, failure
