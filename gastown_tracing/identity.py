@@ -21,11 +21,14 @@ SERVICE_NAME = "gastown"
 #: The roles that exist once in a town or rig: such an agent is named after its role.
 SINGLETONS = ("mayor", "deacon", "boot", "witness", "refinery")
 
-#: The roles whose agents have names of their own.
-NAMED = ("polecat", "crew", "dog")
+#: The roles whose agents have names of their own, and the variable that holds the name.
+NAMED = {"polecat": "GT_POLECAT", "crew": "GT_CREW", "dog": "GT_DOG_NAME"}
+
+#: The roles of the town: their agents belong to no rig.
+TOWN = ("mayor", "deacon", "boot", "dog")
 
 #: The folder of GT_ROLE's form `RIG/FOLDER/NAME`, and the role it means.
-FOLDERS = {"polecats": "polecat", "crew": "crew", "dogs": "dog"}
+FOLDERS = {"polecats": "polecat", "dogs": "dog"}
 
 #: What `gt` calls an agent, and what records call it.
 AGENT_TYPES = {"claude": "claudecode"}
@@ -42,26 +45,53 @@ SESSION_VARIABLES = (
 )
 
 
-def parse_role(text: str) -> tuple[str, str]:
-    """Return (role, agent name) of a GT_ROLE in any of its forms; empty where the text does not say.
+def parse_role(text: str) -> tuple[str, str, str]:
+    """Return (role, rig, agent's name) of a GT_ROLE in any of its forms; empty where the text does not say.
 
-    The forms: `mayor`, `deacon/boot`, `RIG/witness`, `RIG/polecats/NAME`, `RIG/crew/NAME`, `polecat`.
+    The forms are those that gt writes and reads: `mayor`, `mayor/`, `deacon`, `deacon/boot`, `boot`, `dog`,
+    `deacon/dogs/NAME`, `RIG/witness`, `RIG/refinery`, `RIG/polecats/NAME`, `RIG/crew/NAME`, `RIG/NAME` for a
+    polecat, and a bare `polecat`, `crew`, `witness` or `refinery`. The name of one of a kind is its role.
     """
-    parts = [part for part in text.split("/") if part]
-    if len(parts) > 1:
-        role = FOLDERS.get(parts[-2], parts[-2])
-        if role in NAMED:
-            return role, parts[-1]
-    last = FOLDERS.get(parts[-1], parts[-1]) if parts else ""
-    if last in SINGLETONS:
-        return last, last
-    return (last, "") if last in NAMED else ("", "")
+    first, *rest = [part for part in text.strip().split("/") if part] or [""]
+    role = FOLDERS.get(first, first)
+    return _of_town(role, rest) if role in SINGLETONS or role in NAMED else _of_rig(first, rest)
+
+
+_NOBODY = ("", "", "")
+
+
+def _of_town(role: str, rest: list[str]) -> tuple[str, str, str]:
+    """Return what a GT_ROLE says that begins with a role."""
+    if role == "deacon" and rest:
+        if rest in (["boot"], ["dogs", "boot"]):
+            return "boot", "", "boot"
+        return ("dog", "", "".join(rest[1:2])) if rest[0] == "dogs" else _NOBODY
+    if role in NAMED:
+        return role, "", "".join(rest[:1])
+    return (role, "", role) if not rest or role == "mayor" else _NOBODY
+
+
+def _of_rig(rig: str, rest: list[str]) -> tuple[str, str, str]:
+    """Return what a GT_ROLE says that begins with a rig."""
+    role = FOLDERS.get(rest[0], rest[0]) if rest else ""
+    if role in ("polecat", "crew"):
+        return role, rig, "".join(rest[1:2])
+    if role in TOWN:
+        return (role, "", role) if role == "mayor" else _NOBODY
+    if role in SINGLETONS:
+        return role, rig, role
+    return ("polecat", rig, role) if len(rest) == 1 else _NOBODY
 
 
 def agent_name(env: "Mapping[str, str]") -> str:
-    """Return the agent's name: GT_POLECAT, GT_CREW or GT_DOG_NAME, else what GT_ROLE says, else the role."""
-    role, name = parse_role(env.get("GT_ROLE", ""))
-    return env.get("GT_POLECAT") or env.get("GT_CREW") or env.get("GT_DOG_NAME") or name or role
+    """Return the agent's name, "" for unknown: what GT_ROLE says, else GT_POLECAT, GT_CREW or GT_DOG_NAME.
+
+    Who spawns polecats may have one's GT_POLECAT: a variable counts only where the role is its own, or where
+    no role is known.
+    """
+    role, _, name = parse_role(env.get("GT_ROLE", ""))
+    given = [env.get(variable, "") for of, variable in NAMED.items() if role in ("", of)]
+    return name or next(filter(None, given), "")
 
 
 def identity(env: "Mapping[str, str]", town_root: str = "") -> dict[str, str]:
@@ -69,7 +99,7 @@ def identity(env: "Mapping[str, str]", town_root: str = "") -> dict[str, str]:
 
     `rig` is there, and empty, for a town-level agent; it is absent outside a session.
     """
-    role = parse_role(env.get("GT_ROLE", ""))[0]
+    role, rig, _ = parse_role(env.get("GT_ROLE", ""))
     agent = env.get("GT_AGENT", "")
     known = {
         "instance": f"{posix.uname().nodename}:{_basename(town_root)}" if town_root else "",
@@ -81,7 +111,7 @@ def identity(env: "Mapping[str, str]", town_root: str = "") -> dict[str, str]:
     }
     found = {name: value for name, value in known.items() if value}
     if role or env.get("GT_RIG"):
-        found["rig"] = env.get("GT_RIG", "")
+        found["rig"] = "" if role in TOWN else rig or env.get("GT_RIG", "")
     return found
 
 

@@ -103,3 +103,20 @@ def in_force(text: str, time_ns: int) -> WorkContext | None:
         if entry and entry[0] < time_ns:
             return entry[1]
     return None
+
+
+def began(text: str, bead: str) -> int | None:
+    """Return when work on a bead began, nanoseconds of the Unix epoch; None where a work.jsonl does not say.
+
+    That is the time of the first line of the last unbroken stretch of lines of this bead: who comes back to a
+    bead begins anew. Lines count as for `in_force`.
+    """
+    start, before = None, ""
+    for line in text.split("\n")[:-1]:
+        entry = parse_line(line)
+        if entry is None:
+            continue
+        if entry[1].bead == bead != before:
+            start = entry[0]
+        before = entry[1].bead
+    return start

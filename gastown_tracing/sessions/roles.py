@@ -71,11 +71,9 @@ class Agent:
 
 def parse(role: str, name: str = "", rig: str = "") -> Agent:
     """Return the agent of a role, short (`crew`) or as in GT_ROLE (`demo/crew/max`). Raises RoleError."""
-    short, own_name = identity.parse_role(role)
+    short, own_rig, own_name = identity.parse_role(role)
     if short not in FORMS:
         raise RoleError(f"no such role: {role!r}; take one of {', '.join(FORMS)}")
-    first, slash, _ = role.partition("/")
-    own_rig = first if slash and "{rig}" in FORMS[short][0] else ""
     if own_rig and rig and own_rig != rig:
         raise RoleError(f"the role {role!r} is in the rig {own_rig!r}, not in {rig!r}")
     return _checked(short, name or own_name, rig or own_rig)
@@ -86,7 +84,7 @@ def named(role: str, name: str = "", rig: str = "") -> tuple[dict[str, str], str
     try:
         agent = parse(role, name, rig)
     except RoleError:
-        short, own_name = identity.parse_role(role)
+        short, _, own_name = identity.parse_role(role)
         variable = NAME_VARIABLES.get(short, "")
         found = {"GT_ROLE": role, "GT_RIG": rig, variable: name or own_name}
         title = "-".join(part for part in ("gt", rig, name or own_name or short) if part)

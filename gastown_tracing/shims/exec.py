@@ -1,19 +1,26 @@
 """`gt-trace exec`: run a command with the child context in its environment, and record one span of it.
 
 Nothing here loads the OpenTelemetry SDK, `os`, `re` or `json`: beside the interpreter's own start this is
-what every
-traced command pays. Until the command runs nothing is written; what only the recording needs is loaded after
-that.
-Whatever fails on our side, the command runs.
+what every traced command pays. Until the command runs nothing is written; what only the recording needs is
+loaded after that. Whatever fails on our side, the command runs.
 """
 
 import errno
 import posix
-import sys
 import time
 
-from gastown_tracing.config import load
 from gastown_tracing.shims import child
+from gastown_tracing.shims.plan import (
+    TEXT,
+    USAGE_ERROR,
+    UsageError,
+    debug,
+    decode,
+    describe,
+    encode,
+    make,
+    say,
+)
 from propagation.run import new_span_id
 
 TYPE_CHECKING = False
@@ -21,10 +28,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import NoReturn
 
-    from gastown_tracing.config import Telemetry
-    from propagation.rules import Resolution
-    from propagation.work import WorkContext
+    from gastown_tracing.events.schema import Value
+    from gastown_tracing.shims.plan import Plan
 
+PROGRAM = "gt-trace exec"
 USAGE = "usage: gt-trace exec [--event EVENT] [--name NAME] [--attr KEY=VALUE]… -- COMMAND [ARGUMENT]…"
 HELP = f"""\
 {USAGE}
@@ -37,38 +44,9 @@ code, or dead of the same signal.
   --event EVENT     what the command is, of the data model's events (default: exec)
   --name NAME       the span's name (default: the event's; for exec the command's)
   --attr KEY=VALUE  an attribute of the event; may be repeated"""
-USAGE_ERROR = 2
 
-#: How environments become text and bytes again, unchanged whatever they hold.
-TEXT = ("utf-8", "surrogateescape")
-
-#: The events of the data model that are a span of a command, with the span's kind (OTLP's numbers).
-INTERNAL, CLIENT, PRODUCER, CONSUMER = 1, 3, 4, 5
-EVENTS = {
-    "exec": INTERNAL,
-    "bd.call": CLIENT,
-    "git.operation": CLIENT,
-    "gt.command": INTERNAL,
-    "mail": INTERNAL,
-    "sling": INTERNAL,
-    "nudge": INTERNAL,
-    "done": INTERNAL,
-    "prime": INTERNAL,
-    "prompt.send": INTERNAL,
-    "polecat.spawn": INTERNAL,
-    "polecat.remove": INTERNAL,
-    "formula.instantiate": INTERNAL,
-    "convoy.create": INTERNAL,
-    "mol.cook": INTERNAL,
-    "mol.wisp": INTERNAL,
-    "mol.squash": INTERNAL,
-    "mol.burn": INTERNAL,
-    "witness.patrol": INTERNAL,
-}
-
-
-class UsageError(Exception):
-    """The options cannot be understood; the message is the line to show, none for `--help`."""
+#: The events that are any command of a program; they are known without the registry.
+COMMANDS = ("exec", "bd.call", "git.operation", "gt.command")
 
 
 class Request:
@@ -79,7 +57,7 @@ class Request:
 
     __slots__ = ("argv", "attributes", "environ", "event", "name")
 
-    def __init__(self, argv: list[bytes], event: str, name: str, attributes: dict[str, str]) -> None:
+    def __init__(self, argv: list[bytes], event: str, name: str, attributes: "dict[str, Value]") -> None:
         self.argv = argv
         self.event = event
         self.name = name
@@ -89,7 +67,7 @@ class Request:
 
 def parse(arguments: "Sequence[str]") -> Request:
     """Return the request that a command line makes. Raises UsageError."""
-    event, name, attributes = "exec", "", {}
+    event, name, pairs = "exec", "", []
     rest = list(arguments)
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
@@ -109,25 +87,29 @@ def parse(arguments: "Sequence[str]") -> Request:
         elif option == "--name":
             name = value
         else:
-            key, equals, text = value.partition("=")
-            if not key or not equals:
-                raise UsageError(f"--attr wants KEY=VALUE, not {value!r}; {USAGE}")
-            attributes[key] = text
-    if event not in EVENTS:
-        raise UsageError(f"unknown event {event!r}; one of: {', '.join(EVENTS)}")
+            pairs.append(value)
+    attributes = _checked(event, pairs) if pairs or event not in COMMANDS else {}
     if not rest:
         raise UsageError(f"no command given; {USAGE}")
     return Request([encode(argument) for argument in rest], event, name, attributes)
 
 
-def encode(text: str) -> bytes:
-    """Return the bytes that the operating system gave us as `text`."""
-    return text.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
-
-
-def decode(environ: dict[bytes, bytes]) -> dict[str, str]:
-    """Return an environment as text; bytes that are no UTF-8 survive as lone surrogates."""
-    return {name.decode(*TEXT): value.decode(*TEXT) for name, value in environ.items()}
+def _checked(event: str, pairs: list[str]) -> "dict[str, Value]":
+    """Return the attributes of the event, and others, from each KEY=VALUE. Raises UsageError."""
+    try:
+        from gastown_tracing.events.registry import EVENTS  # nobody else pays for it before the command runs
+        from gastown_tracing.events.values import EventError, parse_attr
+    except Exception:  # in the middle of an upgrade, say: the command runs
+        return {}
+    found = EVENTS.get(event)
+    if found is None or not found.is_span:
+        wrong = f"unknown event {event!r}" if found is None else f"{event} is no event of a command"
+        names = ", ".join([known.name for known in EVENTS.values() if known.is_span])
+        raise UsageError(f"{wrong}; one of: {names}")
+    try:
+        return dict([parse_attr(found, pair) for pair in pairs])
+    except EventError as error:
+        raise UsageError(str(error)) from None
 
 
 def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle: str) -> "NoReturn":
@@ -157,56 +139,17 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
         if not str(error):
             posix.write(1, f"{HELP}\n".encode())
             posix._exit(0)  # asked for
-        _say(f"gt-trace exec: {error}")
+        say(f"{PROGRAM}: {error}")
         posix._exit(USAGE_ERROR)
     try:
-        plan = _plan(decode(request.environ))
+        plan = make(decode(request.environ), PROGRAM)
     except Exception as error:  # the command must run whatever is wrong with us
-        _debug(f"not recorded: {describe(error)}")
+        debug(PROGRAM, f"not recorded: {describe(error)}")
         plan = None
     if plan is None:
         _replace(request, caller)
     else:
         _trace(request, caller, plan, bundle)
-
-
-class Plan:
-    """Where the record of a command goes: the settings, the place in a trace, the work context in force.
-
-    `work` is None where nobody has said what is being worked on.
-    """
-
-    __slots__ = ("resolution", "telemetry", "work")
-
-    def __init__(self, telemetry: "Telemetry", resolution: "Resolution", work: "WorkContext | None") -> None:
-        self.telemetry = telemetry
-        self.resolution = resolution
-        self.work = work
-
-
-def _plan(env: dict[str, str]) -> Plan | None:
-    """Return where to record the command, None for not at all. Reads only."""
-    telemetry = load(env)
-    journal = telemetry.journal
-    if not telemetry.on:
-        return None
-    if journal.exists() and not journal.owned():
-        _debug(f"not recorded: {journal.root} belongs to another user")  # and so does its config.json
-        return None
-    from gastown_tracing.journal.layout import PaneRegistry, read_text  # not where telemetry is off
-    from propagation.rules import resolve
-    from propagation.work import WorkContext, in_force
-
-    resolution = resolve(env, PaneRegistry(journal))
-    for note in resolution.notes:
-        _debug(note, telemetry)
-    if not resolution.sampled:
-        return None
-    noted = read_text(journal.run_dir(resolution.run_id) + "/work.jsonl") if resolution.run_id else None
-    work = in_force(noted, time.time_ns()) if noted else None
-    if work is None:
-        work = WorkContext.from_env(env) or None
-    return Plan(telemetry, resolution, work)
 
 
 def _replace(request: Request, caller: child.Caller) -> "NoReturn":
@@ -216,7 +159,7 @@ def _replace(request: Request, caller: child.Caller) -> "NoReturn":
         posix._exit(_cannot_run(request, error))  # as a shell would
 
 
-def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "NoReturn":
+def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) -> "NoReturn":
     span_id = new_span_id()
     start_ns, started = time.time_ns(), time.monotonic_ns()
     pid, code = _start(request, caller, plan, span_id)
@@ -225,7 +168,7 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
     try:
         child.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"))
     except OSError as error:  # no descriptor to spare: the record can still be written at the end
-        _debug(f"descriptors kept: {describe(error)}", plan.telemetry)
+        debug(PROGRAM, f"descriptors kept: {describe(error)}", plan.telemetry)
     try:
         from gastown_tracing.shims.record import Record  # while the command runs already
 
@@ -235,14 +178,14 @@ def _trace(request: Request, caller: child.Caller, plan: Plan, bundle: str) -> "
         if status is None and child.runs_on(pid, request.argv[0]):
             record.open()
     except Exception as error:  # a failure to record is not the command's
-        _debug(f"not recorded: {describe(error)}", plan.telemetry)
+        debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
     if status is None:
         status = child.wait(pid)
     if record is not None:
         try:
             record.close(start_ns + time.monotonic_ns() - started, status)
         except Exception as error:  # the same
-            _debug(f"not recorded: {describe(error)}", plan.telemetry)
+            debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
     if bundle:
         _write_bundle(bundle)
     child.exit_as(status)
@@ -254,22 +197,24 @@ def _write_bundle(root: str) -> None:
 
         write(root)
     except Exception as error:  # somebody else's directory, a full disk: a cache we can do without
-        _debug(f"no bundle: {describe(error)}")
+        debug(PROGRAM, f"no bundle: {describe(error)}")
 
 
-def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> tuple[int, int]:
+def _start(request: Request, caller: child.Caller, plan: "Plan", span_id: str) -> tuple[int, int]:
     """Start the command; return its process id, or 0 and the exit code that says why it could not be run."""
     try:
         file = child.find(request.argv[0], request.environ.get(b"PATH"))
         try:
             environ = _environment(request, plan, span_id)
         except Exception as error:  # the command runs with its caller's own environment
-            _debug(f"context not handed on: {describe(error)}", plan.telemetry)
+            debug(PROGRAM, f"context not handed on: {describe(error)}", plan.telemetry)
             return child.start(file, request.argv, request.environ, caller), 0
         if child.fits(file, request.argv, environ):
             return child.start(file, request.argv, environ, caller), 0
         # Our variables could be the last straw: the same.
-        _debug("context not handed on: the arguments and the environment are too long", plan.telemetry)
+        debug(
+            PROGRAM, "context not handed on: the arguments and the environment are too long", plan.telemetry
+        )
         return child.start(file, request.argv, request.environ, caller, wrap=False), 0
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no room for two: the command takes ours
@@ -277,7 +222,7 @@ def _start(request: Request, caller: child.Caller, plan: Plan, span_id: str) -> 
         return 0, _cannot_run(request, error)
 
 
-def _environment(request: Request, plan: Plan, span_id: str) -> dict[bytes, bytes]:
+def _environment(request: Request, plan: "Plan", span_id: str) -> dict[bytes, bytes]:
     """Return the command's environment: the caller's own, byte for byte, and our variables."""
     from gastown_tracing.identity import for_children  # not where telemetry is off
     from propagation.environ import child_env
@@ -302,25 +247,5 @@ def _cannot_run(request: Request, error: OSError) -> int:
     reason = (
         "command not found" if missing and b"/" not in request.argv[0] else posix.strerror(error.errno or 0)
     )
-    _say(f"gt-trace exec: {request.argv[0].decode('utf-8', 'replace')}: {reason}")
+    say(f"{PROGRAM}: {request.argv[0].decode('utf-8', 'replace')}: {reason}")
     return child.NOT_FOUND if missing else child.NOT_EXECUTABLE
-
-
-def _debug(message: str, telemetry: "Telemetry | None" = None) -> None:
-    wanted = (
-        telemetry.config.flag("GT_OTEL_DEBUG") if telemetry else posix.environ.get(b"GT_OTEL_DEBUG") == b"1"
-    )
-    if wanted:
-        _say(f"gt-trace exec: {message}")
-
-
-def describe(error: Exception) -> str:
-    """Return an exception as one line: its type, and what it says, a file's name included."""
-    return f"{type(error).__name__}: {error}"
-
-
-def _say(line: str) -> None:
-    try:
-        posix.write(2, line.encode("utf-8", "backslashreplace") + b"\n")
-    except OSError:
-        return  # nobody listens

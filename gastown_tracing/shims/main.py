@@ -35,7 +35,7 @@ from _frozen_importlib import ModuleSpec
 from errno import EACCES
 
 #: What is loaded at one go, each module after those that it imports: what decides, what finds the context,
-#: what records; and what reads JSON, where there is any.
+#: what encodes, what knows the events, what records; and what reads JSON, where there is any.
 GROUPS = (
     (
         "gastown_tracing",
@@ -47,6 +47,7 @@ GROUPS = (
         "propagation",
         "propagation.traceparent",
         "propagation.run",
+        "gastown_tracing.shims.plan",
         "gastown_tracing.shims.exec",
     ),
     (
@@ -58,11 +59,15 @@ GROUPS = (
         "gastown_tracing._version",
         "gastown_tracing.identity",
     ),
+    ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
     (
-        "gastown_tracing.journal.otlp",
-        "gastown_tracing.journal.writer",
-        "gastown_tracing.shims.record",
+        "gastown_tracing.events",
+        "gastown_tracing.events.schema",
+        "gastown_tracing.events.registry",
+        "gastown_tracing.events.values",
+        "gastown_tracing.events.semconv",
     ),
+    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
     ("gastown_tracing.words", "gastown_tracing.masking"),
     ("propagation.scan",),
 )

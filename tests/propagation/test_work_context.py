@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from propagation_strategies import any_text, modest, nearly
 
 from propagation.traceparent import PropagationError
-from propagation.work import WorkContext, format_line, in_force, parse_line
+from propagation.work import WorkContext, began, format_line, in_force, parse_line
 
 works = st.builds(WorkContext, any_text, any_text, any_text, any_text)
 times = st.integers(min_value=0, max_value=2**63 - 1)
@@ -136,3 +136,35 @@ def test_a_last_line_without_its_end_is_still_being_written() -> None:
 @given(any_text, times)
 def test_looking_for_the_work_in_force_never_raises(text: str, time_ns: int) -> None:
     in_force(text, time_ns)
+
+
+def noted(*beads: str) -> str:
+    """Return a work.jsonl with these beads, at 100, 200, 300, …"""
+    return "".join(
+        format_line(number * 100, WorkContext("demo", bead), "prime") for number, bead in enumerate(beads, 1)
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "start"),
+    [
+        ("", None),
+        (noted("b"), None),
+        (noted("a"), 100),
+        (noted("b", "a"), 200),
+        (noted("a", "a", "a"), 100),
+        (noted("a", "b", "a", "a"), 300),
+        (noted("a", "", "a"), 300),
+        (noted("a", "b"), 100),
+        (noted("a") + "not ours\n{}\n" + noted("a"), 100),
+        (noted("b", "a")[:-1], None),
+    ],
+)
+def test_work_on_a_bead_began_with_its_last_unbroken_stretch(text: str, start: int | None) -> None:
+    assert began(text, "a") == start
+
+
+@modest
+@given(any_text, any_text)
+def test_looking_for_the_beginning_of_work_never_raises(text: str, bead: str) -> None:
+    began(text, bead)

@@ -1,0 +1,140 @@
+"""One event of the data model on its way into the journal, without the SDK: its log record, and its span."""
+
+from gastown_tracing.config import for_journal
+from gastown_tracing.events import semconv
+from gastown_tracing.events.schema import CLIENT, CONSUMER, INTERNAL, NO_SPAN, PRODUCER
+from gastown_tracing.events.values import filled
+from gastown_tracing.identity import identity, resource
+from gastown_tracing.journal import otlp, writer
+from gastown_tracing.journal.layout import create, load_json, read_text
+from propagation.run import new_run_id, to_uuid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gastown_tracing.events.schema import Event, Value
+    from gastown_tracing.shims.plan import Plan
+
+#: The kinds of spans as OTLP has them.
+KINDS = {
+    INTERNAL: otlp.INTERNAL,
+    CLIENT: otlp.CLIENT,
+    PRODUCER: otlp.PRODUCER,
+    CONSUMER: otlp.CONSUMER,
+}
+
+
+class Entry:
+    """An event with all that stands on its records: `log`, and `span` unless the event is none.
+
+    `own` are its attributes, as `values.recordable` returns them. `span_id` is the span's. `only` are
+    attributes that the span alone has. `name` is the span's, where it is not the event's.
+    """
+
+    __slots__ = ("_env", "_event", "_own", "_plan", "_resource", "directory", "log", "span")
+
+    def __init__(
+        self,
+        event: "Event",
+        own: "dict[str, Value]",
+        plan: "Plan",
+        *,
+        start_ns: int,
+        span_id: str,
+        name: str = "",
+        only: "Mapping[str, Value] | None" = None,
+    ) -> None:
+        telemetry, place = plan.telemetry, plan.resolution
+        run_id, journal = place.run_id, telemetry.journal
+        self._event, self._plan, self._env = event, plan, telemetry.config.env
+        self.directory = journal.run_dir(run_id) if run_id else journal.loose_dir(start_ns)
+        instance_id = to_uuid(new_run_id())
+        self._resource = otlp.encode_resource(resource(self._env, run_id, instance_id=instance_id))
+        common: dict[str, Value] = {"run.id": run_id} if run_id else {}
+        common.update(identity(self._env, telemetry.town_root))
+        if plan.work:
+            common.update(plan.work.attributes())
+        self._own = filled(event, own, common)
+        facts = {**common, **self._own}
+        self.span = None
+        if event.kind != NO_SPAN:
+            self.span = otlp.Span(
+                trace_id=place.trace_id,
+                span_id=span_id,
+                parent_id=place.parent_id,
+                name=name or event.name,
+                kind=KINDS[semconv.span_kind(event, own)],
+                start_ns=start_ns,
+                attributes={**facts, **semconv.span_attributes(event, own), **(only or {})},
+                flags=place.flags,
+                tracestate=place.tracestate_text,
+                links=[(link.trace_id, link.span_id, "", {}) for link in place.links],
+            )
+        # An event that is no span belongs to the one it happened in, where there is one.
+        inside = self.span is not None or place.parent_id
+        self.log = otlp.Log(
+            time_ns=start_ns,
+            event_name=event.name,
+            body=event.name,
+            attributes=facts,
+            trace_id=place.trace_id if inside else "",
+            span_id=span_id if self.span is not None else place.parent_id,
+            flags=place.flags if inside else 0,
+        )
+
+    def finish(self, end_ns: int, error: str = "", error_type: str = "", **results: "Value") -> None:
+        """Say when it ended, and how: `error` is why it failed, "" for success."""
+        span, log = self.span, self.log
+        log.time_ns = end_ns
+        if self._event.name == "done" and "time_to_complete_ms" not in self._own:
+            results.update(self._completed(end_ns))
+        if self._event.outcome:
+            results.update({"status": "error" if error else "ok", "error": error})
+        log.attributes.update(results)
+        if error:
+            log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
+        if span is None:
+            return
+        span.end_ns = end_ns
+        span.attributes.update(results)
+        if error:
+            span.status_code, span.status_message = otlp.ERROR, error
+            if error_type:
+                span.attributes["error.type"] = error_type
+
+    def lines(self) -> tuple[bytes, bytes]:
+        """Return the line of traces.jsonl, empty for an event that is no span, and that of logs.jsonl."""
+        traces = otlp.spans_line(self._resource, [self.span]) if self.span is not None else b""
+        return traces, otlp.logs_line(self._resource, [self.log])
+
+    def write(self, traces: bytes, logs: bytes) -> None:
+        """Append these lines to the journal. Raises OSError."""
+        self.make_journal()
+        if traces:
+            writer.append(self.directory, "traces", traces)
+        writer.append(self.directory, "logs", logs)
+
+    def make_journal(self) -> None:
+        """Make the journal if there is none. Raises OSError."""
+        journal = self._plan.telemetry.journal
+        if not journal.exists():
+            create(journal.root, for_journal(self._env))
+
+    def _completed(self, end_ns: int) -> "dict[str, Value]":
+        """Return how long work on the bead of a `done` took, where it is known when that began.
+
+        It began with the prime that named the bead, else with the run that was started for it. A clock that
+        stepped back says nothing.
+        """
+        from propagation.work import began
+
+        bead, start = str(self._own.get("bead_id", "")), None
+        if bead:
+            start = began(self._plan.noted, bead)
+        if bead and start is None:
+            info = load_json(read_text(f"{self.directory}/run.json") or "")
+            if isinstance(info, dict) and info.get("issue_id") == bead:
+                said = str(info.get("start_time_unix_nano", ""))
+                start = int(said) if said.isascii() and said.isdigit() else None
+        return {"time_to_complete_ms": (end_ns - start) / 1e6} if start and end_ns >= start else {}
