@@ -30,11 +30,11 @@ ID_KEYS = {"traceId", "spanId", "parentSpanId"}
 
 def parse_traces(line: bytes) -> TracesData:
     """Return a line as opentelemetry-proto's own message; an unknown key or a wrong type is an error."""
-    return ParseDict(_with_base64_ids(_load(line)), TracesData())
+    return ParseDict(with_base64_ids(_load(line)), TracesData())
 
 
 def parse_logs(line: bytes) -> LogsData:
-    return ParseDict(_with_base64_ids(_load(line)), LogsData())
+    return ParseDict(with_base64_ids(_load(line)), LogsData())
 
 
 def _load(line: bytes) -> Any:
@@ -48,13 +48,13 @@ def _refuse(name: str) -> Any:
     raise AssertionError(f"{name} is not JSON")
 
 
-def _with_base64_ids(value: Any) -> Any:
-    # OTLP JSON writes ids in hex, where protobuf's JSON mapping has base64 for bytes.
+def with_base64_ids(value: Any) -> Any:
+    """Return OTLP JSON as protobuf's JSON mapping has it: ids in base64 where OTLP writes hex."""
     if isinstance(value, list):
-        return [_with_base64_ids(item) for item in value]
+        return [with_base64_ids(item) for item in value]
     if isinstance(value, dict):
         return {
-            key: base64.b64encode(bytes.fromhex(item)).decode() if key in ID_KEYS else _with_base64_ids(item)
+            key: base64.b64encode(bytes.fromhex(item)).decode() if key in ID_KEYS else with_base64_ids(item)
             for key, item in value.items()
         }
     return value

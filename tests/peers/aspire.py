@@ -29,8 +29,16 @@ from .rotel import free_port
 
 needs_aspire = pytest.mark.skipif(
     shutil.which("aspire") is None,
-    reason="aspire is not on PATH (npm install @microsoft/aspire-cli-linux-x64; needs libicu)",
+    reason="aspire is not on PATH (npm install @microsoft/aspire-cli-linux-x64)",
 )
+#: The browser that presses its button for an export.
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+#: It sends nothing to its makers, and needs no ICU library.
+SETTINGS = {
+    "ASPIRE_CLI_TELEMETRY_OPTOUT": "true",
+    "DOTNET_SYSTEM_GLOBALIZATION_INVARIANT": "true",
+    "DOTNET_SYSTEM_GLOBALIZATION_PREDEFINED_CULTURES_ONLY": "false",
+}
 
 
 class Aspire:
@@ -53,12 +61,18 @@ class Aspire:
 
     def read(self, what: str) -> Any:
         """Return all `traces`, `spans` or `logs` as OTLP JSON."""
-        address = f"{self.url}/api/telemetry/{what}?limit=10000"
-        with urllib.request.urlopen(address, timeout=30) as answer:  # noqa: S310 # loopback
-            return json.load(answer)["data"]
+        return self._get(f"{what}?limit=10000")["data"]
 
-    def export(self, chromium: str) -> dict[str, Any]:
-        """Return what the dashboard exports of all that it holds: OTLP JSON by the name of its file.
+    def resources(self) -> Any:
+        """Return who has sent something, and which signals."""
+        return self._get("resources")
+
+    def _get(self, what: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}/api/telemetry/{what}", timeout=30) as answer:  # noqa: S310 # loopback
+            return json.load(answer)
+
+    def export(self, chromium: str) -> list[Any]:
+        """Return what the dashboard exports of all that it holds: OTLP JSON, a file a signal and resource.
 
         The clicks are events of the document, because a page without a network lacks the styles that show it.
         """
@@ -72,7 +86,7 @@ class Aspire:
             with page.expect_download() as download:
                 page.locator("fluent-button[title='Export selected']").dispatch_event("click")
             with zipfile.ZipFile(download.value.path()) as archive:
-                found = {name: json.loads(archive.read(name)) for name in archive.namelist()}
+                found = [json.loads(archive.read(name)) for name in archive.namelist()]
             browser.close()
         return found
 
@@ -92,7 +106,7 @@ def running_aspire(home: Path) -> Iterator[Aspire]:
     command = ["aspire", "dashboard", "run", "--allow-anonymous", "--non-interactive"]
     command += ["--frontend-url", dashboard.url, "--otlp-http-url", dashboard.otlp]
     command += ["--otlp-grpc-url", f"http://127.0.0.1:{free_port()}"]
-    environment = {**os.environ, "HOME": str(home), "ASPIRE_CLI_TELEMETRY_OPTOUT": "true"}
+    environment = {**os.environ, "HOME": str(home), **SETTINGS}
     output = home / "aspire.out"
     with open(output, "wb") as file:
         process = subprocess.Popen(command, stdout=file, stderr=file, env=environment, start_new_session=True)
