@@ -70,7 +70,7 @@ class Call(Operation):
     def open(self) -> None:
         """Begin the span (see `Operation`); one that was begun before has left nothing behind."""
         self._results: dict[str, Any] = {}
-        self._name = span_name(self.event, self._fields)
+        self._name = self.event.name
         if self.event.kind != NO_SPAN:
             super().open()
         elif context.runtime is not None:
@@ -111,6 +111,7 @@ class Call(Operation):
         if event.defaults:
             filled(event, own, self._common)
         self._own = own
+        self._name = span_name(event, own)
         self._kind = span_kind(event, own)  # type: ignore[assignment] # one of the schema's, which are the same
         return {**self._common, **own, **only}
 
