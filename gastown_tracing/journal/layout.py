@@ -226,14 +226,17 @@ class PaneRegistry:
         return None
 
     def _pane_path(self, server_pid: str, pane: str) -> str:
-        return f"{self._journal.panes_dir}/{_file_name(server_pid)}.{_file_name(pane.lstrip('%'))}"
+        return f"{self._journal.panes_dir}/{file_name(server_pid)}.{file_name(pane.lstrip('%'))}"
 
     def _session_path(self, name: str) -> str:
-        return f"{self._journal.panes_dir}/s-{_file_name(name)}"
+        return f"{self._journal.panes_dir}/s-{file_name(name)}"
 
 
-def _file_name(text: str) -> str:
-    # Percent-encoded, so that no name leaves the directory; 255 bytes are what a file name may have.
+def file_name(text: str) -> str:
+    """Return a name for a file that stands for `text`: percent-encoded, so that none leaves its directory.
+
+    Long texts with the same beginning have the same name: 255 bytes are what a file name may have.
+    """
     quoted = "".join(
         chr(byte) if (chr(byte).isalnum() and byte < 128) or byte in b"_-" else f"%{byte:02x}"
         for byte in text.encode("utf-8", "surrogateescape")

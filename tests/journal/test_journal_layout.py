@@ -254,7 +254,7 @@ def test_no_name_leads_out_of_the_registry(name: str) -> None:
     registry = layout.PaneRegistry(Journal("/nowhere"))
     assert registry.run_for_session(name, name) is None
     assert registry.run_for_pane(name, name, name) is None
-    assert "/" not in layout._file_name(name)
+    assert "/" not in layout.file_name(name)
 
 
 json_values: st.SearchStrategy[Any] = st.recursive(
