@@ -1,0 +1,1 @@
+"""Probes: what is looked at now and then because nothing tells of it by itself."""
