@@ -148,7 +148,7 @@ class Run:
 
     def _carrying(self, now: work.WorkContext) -> dict[str, str]:
         named = {"run.id": self.run_id} if self.run_id else {}
-        return {**named, **self.identity, **now.attributes()}
+        return {**named, **self.identity, **(now.attributes() if now else {})}
 
     def _read_start(self) -> tuple[str, int]:
         info = load_json((self.directory and read_text(f"{self.directory}/run.json")) or "")

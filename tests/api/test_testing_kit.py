@@ -33,9 +33,6 @@ def test_captured_spans_are_the_same_at_every_run() -> None:
         "start_ns": START_NS + 2_000_000,
         "end_ns": START_NS + 3_000_000,
         "attributes": {
-            "work_rig": "",
-            "work_bead": "",
-            "work_mol": "",
             "target": "mayor",
             "status": "ok",
             "error": "",
