@@ -4,8 +4,8 @@ Constants, validation, the reference in docs/ and the tests derive from these ta
 adding one entry. Names and meanings are the data model's.
 """
 
+from gastown_tracing.events.commands import COMMANDS, DURATION, DURATIONS, EXIT_CODE, counts, measures
 from gastown_tracing.events.schema import (
-    CLIENT,
     COUNTER,
     DEVELOPMENT,
     FLAG,
@@ -15,7 +15,6 @@ from gastown_tracing.events.schema import (
     INTEGER,
     INTERNAL,
     STATUS,
-    WORDS,
     Attribute,
     Event,
     Metric,
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1e3, 60e3, 3600e3, 86400e3
-#: Upper bounds of histograms of durations, in milliseconds: 5 ms to 5 min.
-DURATIONS = (
-    *(5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0),
-    *(_SECOND, 2.5 * _SECOND, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND),
-    *(_MINUTE, 5 * _MINUTE),
-)
 #: The same for what takes as long as work does (completion, age, latency of a dispatch): 1 s to 7 d.
 AGES = (
     *(_SECOND, 5 * _SECOND, 15 * _SECOND),
@@ -42,28 +35,11 @@ AGES = (
 DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 
-def _counts(name: str, doc: str, labels: "Sequence[str] | Mapping[str, str]" = ()) -> Metric:
-    """Return the counter of an event: one for each, with its status and these labels."""
-    named = dict(labels) if isinstance(labels, dict) else {label: label for label in labels}
-    return Metric(name, COUNTER, doc, {STATUS: STATUS, **named})
-
-
 def _adds(
     name: str, doc: str, value: str, labels: "Sequence[str]" = (), *, fixed: "Mapping[str, str] | None" = None
 ) -> Metric:
     """Return a counter that adds up an attribute."""
     return Metric(name, COUNTER, doc, (STATUS, *labels), value=value, fixed=fixed)
-
-
-def _measures(
-    name: str,
-    doc: str,
-    value: str,
-    labels: "Sequence[str]" = (),
-    buckets: "Sequence[float]" = DURATIONS,
-) -> Metric:
-    """Return the histogram of an attribute of an event."""
-    return Metric(name, HISTOGRAM, doc, labels, value=value, buckets=buckets)
 
 
 # What stands on every record, where it is known.
@@ -96,10 +72,6 @@ _SESSION_ID = Attribute("session_id", "The session's name in tmux.", required=Tr
 #: Beside run.id, so that records that gt writes itself can be joined.
 _RUN_UUID = Attribute("run.uuid", "The run's id with dashes, as gt writes it.", default=("run.id",))
 _NATIVE = Attribute("native_session_id", "The agent program's own id of its session.")
-_DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT, elapsed=True)
-_EXIT_CODE = Attribute(
-    "exit_code", "The exit code; 128 and the number of the signal that killed it.", INTEGER
-)
 _BEAD = Attribute("bead_id", "The bead.")
 _WORKED_ON = (
     Attribute("work_rig", "The rig of the work."),
@@ -109,7 +81,7 @@ _WORKED_ON = (
 _HOOK_MODE = Attribute("hook_mode", "Whether a hook primed, not the agent itself.", FLAG)
 _FORMULA = Attribute("formula_name", "The formula.", required=True)
 _FORMULA_LABEL = {"formula": "formula_name"}
-_MAIL_BODY, _BD_OUTPUT, _AGENT_OUTPUT = "GT_LOG_MAIL_BODY", "GT_LOG_BD_OUTPUT", "GT_LOG_AGENT_OUTPUT"
+_MAIL_BODY, _AGENT_OUTPUT = "GT_LOG_MAIL_BODY", "GT_LOG_AGENT_OUTPUT"
 _TOKENS = ("input", "output", "cache_read", "cache_creation")
 
 
@@ -135,7 +107,7 @@ _SESSIONS = (
             _RUN_UUID,
         ),
         metrics=(
-            _counts("gastown.agent.instantiations.total", "Agents started.", ("agent_type", "role", "rig")),
+            counts("gastown.agent.instantiations.total", "Agents started.", ("agent_type", "role", "rig")),
         ),
         outcome=False,
     ),
@@ -144,7 +116,7 @@ _SESSIONS = (
         "An agent's session began.",
         (_SESSION_ID, _ROLE, _RUN_UUID),
         kind=INTERNAL,
-        metrics=(_counts("gastown.session.starts.total", "Sessions begun.", ("role",)),),
+        metrics=(counts("gastown.session.starts.total", "Sessions begun.", ("role",)),),
     ),
     Event(
         "session.stop",
@@ -154,10 +126,10 @@ _SESSIONS = (
             _ROLE,
             Attribute("reason", "Why it ended: `done`, `stopped`, `exited`, `lost`, …"),
             Attribute("duration_ms", "How long the session lasted, in milliseconds.", FLOAT),
-            _EXIT_CODE,
+            EXIT_CODE,
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.session.stops.total", "Sessions ended."),),
+        metrics=(counts("gastown.session.stops.total", "Sessions ended."),),
     ),
     Event(
         "session.stalled",
@@ -167,7 +139,7 @@ _SESSIONS = (
             Attribute("idle_ms", "Time since its last record, in milliseconds.", FLOAT),
             Attribute("work_bead", "The bead that it works on.", index=True),
         ),
-        metrics=(_counts("gastown.session.stalls.total", "Sessions that stalled.", ("role", "rig")),),
+        metrics=(counts("gastown.session.stalls.total", "Sessions that stalled.", ("role", "rig")),),
         outcome=False,
         stability=DEVELOPMENT,
     ),
@@ -179,7 +151,7 @@ _SESSIONS = (
             _RIG,
             Attribute("phase", "The phase.", required=True, values=("start", "push", "done", "idle")),
         ),
-        metrics=(_counts("gastown.crew.sessions.total", "Phases of crew sessions.", ("phase",)),),
+        metrics=(counts("gastown.crew.sessions.total", "Phases of crew sessions.", ("phase",)),),
         outcome=False,
         stability=DEVELOPMENT,
     ),
@@ -191,7 +163,7 @@ _AGENTS = (
         "An agent was told what to work on.",
         (_ROLE, _HOOK_MODE, *_WORKED_ON),
         kind=INTERNAL,
-        metrics=(_counts("gastown.prime.total", "Primes.", ("role", "hook_mode")),),
+        metrics=(counts("gastown.prime.total", "Primes.", ("role", "hook_mode")),),
     ),
     Event(
         "prime.context",
@@ -213,7 +185,7 @@ _AGENTS = (
             Attribute("keys", "The keys themselves.", gate="GT_LOG_PROMPT_KEYS", limit=256),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.prompt.sends.total", "Prompts sent."),),
+        metrics=(counts("gastown.prompt.sends.total", "Prompts sent."),),
     ),
     Event(
         "pane.read",
@@ -223,7 +195,7 @@ _AGENTS = (
             Attribute("lines_requested", "How many lines were asked for.", INTEGER),
             Attribute("content_len", "How many characters came back.", INTEGER),
         ),
-        metrics=(_counts("gastown.pane.reads.total", "Looks at panes."),),
+        metrics=(counts("gastown.pane.reads.total", "Looks at panes."),),
     ),
     Event(
         "pane.output",
@@ -239,7 +211,7 @@ _AGENTS = (
                 gate="GT_LOG_PANE_OUTPUT",
             ),
         ),
-        metrics=(_counts("gastown.pane.output.total", "Pieces of output recorded."),),
+        metrics=(counts("gastown.pane.output.total", "Pieces of output recorded."),),
         outcome=False,
         gate="GT_LOG_PANE_OUTPUT",
     ),
@@ -266,7 +238,7 @@ _AGENTS = (
                 gate=_AGENT_OUTPUT,
             ),
         ),
-        metrics=(_counts("gastown.agent.events.total", "Steps of conversations.", ("event_type", "role")),),
+        metrics=(counts("gastown.agent.events.total", "Steps of conversations.", ("event_type", "role")),),
         outcome=False,
         gate=_AGENT_OUTPUT,
     ),
@@ -313,7 +285,7 @@ _AGENTS = (
             Attribute("hook_bead", "The bead on its hook."),
             Attribute("has_hook_bead", "Whether there is one.", FLAG),
         ),
-        metrics=(_counts("gastown.agent.state_changes.total", "Changes of state.", ("new_state",)),),
+        metrics=(counts("gastown.agent.state_changes.total", "Changes of state.", ("new_state",)),),
     ),
     Event(
         "retry.alert",
@@ -325,42 +297,13 @@ _AGENTS = (
             Attribute("error_rate", "The share of calls that failed, 0 to 1.", FLOAT),
             Attribute("threshold", "The rate above which it is told.", FLOAT),
         ),
-        metrics=(_counts("gastown.retry.alerts.total", "Alerts.", ("role",)),),
+        metrics=(counts("gastown.retry.alerts.total", "Alerts.", ("role",)),),
         outcome=False,
         stability=DEVELOPMENT,
     ),
 )
 
 _WORK = (
-    Event(
-        "bd.call",
-        "One bd command.",
-        (
-            Attribute("subcommand", "What was asked of bd."),
-            Attribute("args", "The command line, masked unless GT_LOG_BD_OUTPUT is on.", WORDS),
-            _DURATION,
-            _EXIT_CODE,
-            Attribute(
-                "stdout",
-                "What it printed.",
-                gate=_BD_OUTPUT,
-                limit=2048,
-                limit_setting="GT_LOG_BD_CONTENT_LIMIT",
-            ),
-            Attribute(
-                "stderr",
-                "What it printed on stderr.",
-                gate=_BD_OUTPUT,
-                limit=1024,
-                limit_setting="GT_LOG_BD_CONTENT_LIMIT",
-            ),
-        ),
-        kind=CLIENT,
-        metrics=(
-            _counts("gastown.bd.calls.total", "bd commands.", ("subcommand",)),
-            _measures("gastown.bd.duration_ms", "How long bd took.", "duration_ms", ("subcommand",)),
-        ),
-    ),
     Event(
         "mail",
         "An operation on mail.",
@@ -376,7 +319,7 @@ _WORK = (
             Attribute("msg.body", "Its text.", gate=_MAIL_BODY, limit=256),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.mail.operations.total", "Operations on mail.", ("operation",)),),
+        metrics=(counts("gastown.mail.operations.total", "Operations on mail.", ("operation",)),),
         positional=("operation",),
     ),
     Event(
@@ -387,7 +330,7 @@ _WORK = (
             Attribute("target", "Whom it is handed to."),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.sling.dispatches.total", "Work handed on."),),
+        metrics=(counts("gastown.sling.dispatches.total", "Work handed on."),),
         positional=("bead", "target"),
     ),
     Event(
@@ -395,7 +338,7 @@ _WORK = (
         "An agent was pushed to go on.",
         (Attribute("target", "The agent.", required=True),),
         kind=INTERNAL,
-        metrics=(_counts("gastown.nudge.total", "Nudges."),),
+        metrics=(counts("gastown.nudge.total", "Nudges."),),
         positional=("target",),
     ),
     Event(
@@ -415,8 +358,8 @@ _WORK = (
         ),
         kind=INTERNAL,
         metrics=(
-            _counts("gastown.done.total", "Work ended.", ("exit_type",)),
-            _measures(
+            counts("gastown.done.total", "Work ended.", ("exit_type",)),
+            measures(
                 "gastown.work.completion_ms",
                 "How long work took.",
                 "time_to_complete_ms",
@@ -431,60 +374,21 @@ _WORK = (
         "A polecat was made.",
         (Attribute("name", "The polecat.", required=True), _RIG),
         kind=INTERNAL,
-        metrics=(_counts("gastown.polecat.spawns.total", "Polecats made.", ("rig",)),),
+        metrics=(counts("gastown.polecat.spawns.total", "Polecats made.", ("rig",)),),
     ),
     Event(
         "polecat.remove",
         "A polecat was removed.",
         (Attribute("name", "The polecat.", required=True), _RIG),
         kind=INTERNAL,
-        metrics=(_counts("gastown.polecat.removes.total", "Polecats removed.", ("rig",)),),
+        metrics=(counts("gastown.polecat.removes.total", "Polecats removed.", ("rig",)),),
     ),
     Event(
         "daemon.restart",
         "The daemon started an agent again.",
         (Attribute("agent_type", "The kind of agent.", required=True, index=True),),
-        metrics=(_counts("gastown.daemon.agent_restarts.total", "Agents restarted.", ("agent_type",)),),
+        metrics=(counts("gastown.daemon.agent_restarts.total", "Agents restarted.", ("agent_type",)),),
         outcome=False,
-    ),
-    Event(
-        "git.operation",
-        "One git command that touches a remote, a branch or a working directory.",
-        (
-            Attribute(
-                "operation", "The subcommand: clone, checkout, fetch, push, worktree, …", required=True
-            ),
-            Attribute("repo", "The repository, without credentials.", clean="url"),
-            Attribute("path", "The working directory."),
-            Attribute("branch", "The branch."),
-            _DURATION,
-            _EXIT_CODE,
-        ),
-        kind=CLIENT,
-        metrics=(
-            _counts("gastown.git.operations.total", "git commands.", ("operation",)),
-            _measures("gastown.git.duration_ms", "How long git took.", "duration_ms", ("operation",)),
-        ),
-        stability=DEVELOPMENT,
-    ),
-    Event(
-        "gt.command",
-        "One gt command that has no event of its own.",
-        (
-            Attribute("command", "The command, two words at most.", required=True),
-            _EXIT_CODE,
-            _DURATION,
-        ),
-        kind=INTERNAL,
-        metrics=(_counts("gastown.gt.commands.total", "gt commands.", ("command",)),),
-        stability=DEVELOPMENT,
-    ),
-    Event(
-        "exec",
-        "Any other command that was run through us.",
-        (Attribute("name", "What it is called.", required=True), _EXIT_CODE, _DURATION),
-        kind=INTERNAL,
-        stability=DEVELOPMENT,
     ),
 )
 
@@ -494,28 +398,28 @@ _BEADS = (
         "A formula was instantiated for a bead.",
         (_FORMULA, _BEAD),
         kind=INTERNAL,
-        metrics=(_counts("gastown.formula.instantiations.total", "Formulas instantiated.", _FORMULA_LABEL),),
+        metrics=(counts("gastown.formula.instantiations.total", "Formulas instantiated.", _FORMULA_LABEL),),
     ),
     Event(
         "convoy.create",
         "A convoy was made.",
         (_BEAD,),
         kind=INTERNAL,
-        metrics=(_counts("gastown.convoy.creates.total", "Convoys made."),),
+        metrics=(counts("gastown.convoy.creates.total", "Convoys made."),),
     ),
     Event(
         "mol.cook",
         "A formula was compiled.",
         (_FORMULA,),
         kind=INTERNAL,
-        metrics=(_counts("gastown.mol.cooks.total", "Formulas compiled.", _FORMULA_LABEL),),
+        metrics=(counts("gastown.mol.cooks.total", "Formulas compiled.", _FORMULA_LABEL),),
     ),
     Event(
         "mol.wisp",
         "A molecule was made as a wisp.",
         (_FORMULA, Attribute("wisp_root_id", "The wisp's root bead."), _BEAD),
         kind=INTERNAL,
-        metrics=(_counts("gastown.mol.wisps.total", "Wisps made.", _FORMULA_LABEL),),
+        metrics=(counts("gastown.mol.wisps.total", "Wisps made.", _FORMULA_LABEL),),
     ),
     Event(
         "mol.squash",
@@ -527,7 +431,7 @@ _BEADS = (
             Attribute("digest_created", "Whether there is a digest.", FLAG),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.mol.squashes.total", "Molecules squashed."),),
+        metrics=(counts("gastown.mol.squashes.total", "Molecules squashed."),),
     ),
     Event(
         "mol.burn",
@@ -537,7 +441,7 @@ _BEADS = (
             Attribute("children_closed", "How many of its steps were closed.", INTEGER),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.mol.burns.total", "Molecules burned."),),
+        metrics=(counts("gastown.mol.burns.total", "Molecules burned."),),
     ),
     Event(
         "bead.create",
@@ -547,7 +451,7 @@ _BEADS = (
             Attribute("parent_id", "Its parent."),
             Attribute("mol_source", "The formula that it came from."),
         ),
-        metrics=(_counts("gastown.bead.creates.total", "Beads made.", ("mol_source",)),),
+        metrics=(counts("gastown.bead.creates.total", "Beads made.", ("mol_source",)),),
         outcome=False,
     ),
 )
@@ -564,8 +468,8 @@ _TOWN = (
         ),
         kind=INTERNAL,
         metrics=(
-            _counts("gastown.refinery.dispatches.total", "Items taken.", ("rig",)),
-            _measures(
+            counts("gastown.refinery.dispatches.total", "Items taken.", ("rig",)),
+            measures(
                 "gastown.refinery.dispatch_latency_ms",
                 "How long items waited in the queue.",
                 "wait_ms",
@@ -599,7 +503,7 @@ _TOWN = (
                 )
                 for result in ("dispatched", "failed", "skipped")
             ],
-            _measures("scheduler.queue_depth", "Beads waiting at each cycle.", "queue_depth", (), DEPTHS),
+            measures("scheduler.queue_depth", "Beads waiting at each cycle.", "queue_depth", (), DEPTHS),
             *[
                 Metric(
                     "scheduler.capacity_usage",
@@ -619,12 +523,12 @@ _TOWN = (
         "The witness looked after its polecats.",
         (
             _RIG,
-            _DURATION,
+            DURATION,
             Attribute("stale_count", "How many had stalled.", INTEGER),
             Attribute("restart_count", "How many it started again.", INTEGER),
         ),
         kind=INTERNAL,
-        metrics=(_counts("gastown.witness.patrols.total", "Patrols.", ("rig",)),),
+        metrics=(counts("gastown.witness.patrols.total", "Patrols.", ("rig",)),),
         stability=DEVELOPMENT,
     ),
     Event(
@@ -635,14 +539,14 @@ _TOWN = (
             Attribute("to_state", "The state now.", required=True),
             Attribute("cycle", "The number of its cycle.", INTEGER),
         ),
-        metrics=(_counts("gastown.deacon.transitions.total", "Transitions.", ("to_state",)),),
+        metrics=(counts("gastown.deacon.transitions.total", "Transitions.", ("to_state",)),),
         outcome=False,
         stability=DEVELOPMENT,
     ),
 )
 
 #: Every event by its name.
-EVENTS = {event.name: event for event in (*_SESSIONS, *_AGENTS, *_WORK, *_BEADS, *_TOWN)}
+EVENTS = {event.name: event for event in (*_SESSIONS, *_AGENTS, *_WORK, *COMMANDS.values(), *_BEADS, *_TOWN)}
 
 _PLACE = ("session", "role", "rig")
 

@@ -1,6 +1,6 @@
-"""OpenTelemetry's names for what an event says: the kind of its span, and the attributes of its semantic conventions.
+"""OpenTelemetry's names for what an event says: its span's kind, and attributes of the semantic conventions.
 
-They stand on the span alone, beside the data model's own attributes ("Events", below the table).
+These stand on the span alone, beside the data model's own ("Events", below the table).
 """
 
 from gastown_tracing.events.schema import CONSUMER, PRODUCER

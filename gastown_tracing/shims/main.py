@@ -35,7 +35,8 @@ from _frozen_importlib import ModuleSpec
 from errno import EACCES
 
 #: What is loaded at one go, each module after those that it imports: what decides, what finds the context,
-#: what encodes, what knows the events, what records; and what reads JSON, where there is any.
+#: what encodes, what knows the events of commands, what records; what knows all events; what masks; and what
+#: reads JSON, where there is any.
 GROUPS = (
     (
         "gastown_tracing",
@@ -63,11 +64,12 @@ GROUPS = (
     (
         "gastown_tracing.events",
         "gastown_tracing.events.schema",
-        "gastown_tracing.events.registry",
+        "gastown_tracing.events.commands",
         "gastown_tracing.events.values",
         "gastown_tracing.events.semconv",
     ),
     ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
+    ("gastown_tracing.events.registry",),
     ("gastown_tracing.words", "gastown_tracing.masking"),
     ("propagation.scan",),
 )

@@ -5,7 +5,8 @@ Loaded only once the command runs. While it runs, a marker holds the span so far
 
 import posix
 
-from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.events.commands import COMMANDS
+from gastown_tracing.events.semconv import span_name
 from gastown_tracing.events.values import recordable
 from gastown_tracing.journal import writer
 from gastown_tracing.shims.child import signal_name
@@ -14,7 +15,7 @@ from gastown_tracing.shims.plan import debug
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gastown_tracing.events.schema import Value
+    from gastown_tracing.events.schema import Event, Value
     from gastown_tracing.shims.exec import Request
     from gastown_tracing.shims.plan import Plan
 
@@ -26,14 +27,14 @@ class Record:
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry = plan.telemetry
-        event = EVENTS[request.event]
+        event = COMMANDS.get(request.event) or _registered(request.event)
 
         def note(text: str) -> None:
             debug("gt-trace exec", text, telemetry)
 
         own = recordable(event, given(request), telemetry.config, note)
         own = {name: value for name, value in own.items() if value != ""}
-        name = request.name or (str(own.get("name", "")) if request.event == "exec" else "")
+        name = request.name or span_name(event, own)
         self._start_ns = start_ns
         self._entry = Entry(
             event, own, plan, start_ns=start_ns, span_id=span_id, name=name, only=_process(request, pid)
@@ -76,6 +77,12 @@ def outcome(status: int) -> tuple[int, str, str]:
         return 128 + posix.WTERMSIG(status), f"killed by {name}", name
     code = posix.WEXITSTATUS(status)
     return (code, f"exit code {code}", str(code)) if code else (0, "", "")
+
+
+def _registered(name: str) -> "Event":
+    from gastown_tracing.events.registry import EVENTS  # most commands are no event of their own
+
+    return EVENTS[name]
 
 
 def given(request: "Request") -> "dict[str, object]":
