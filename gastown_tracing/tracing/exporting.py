@@ -1,22 +1,44 @@
-"""Where ended spans go: the pieces around the SDK's processors that keep a host program unharmed."""
+"""The pieces around the SDK's exporters that keep a host program unharmed."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import weakref
 from typing import TYPE_CHECKING
 
+# The one way to tell instrumentations (of requests, of logging) that this is telemetry's own work; the SDK's
+# processors use it, and the public helper for it is in another package.
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESSED
+from opentelemetry.context import attach, detach, get_value, set_value
 from opentelemetry.sdk.trace import SpanProcessor
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator
 
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
     Note = Callable[[str], None]
+
+#: The loggers under which the HTTP client says what it does.
+HTTP_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")
+
+
+@contextlib.contextmanager
+def exporting() -> Iterator[None]:
+    """Say that what this thread does is telemetry's own work, which nobody traces or logs."""
+    token = attach(set_value(SUPPRESSED, True))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+def is_exporting() -> bool:
+    """Return whether this thread does telemetry's own work."""
+    return bool(get_value(SUPPRESSED))
 
 
 class OwnSpans(SpanProcessor):
@@ -64,53 +86,40 @@ def call(func: Callable[[], None] | None) -> None:
         func()
 
 
-class BoundedBatch(BatchSpanProcessor):
-    """The SDK's batch processor, with an end that has a deadline.
+class Quiet:
+    """Keeps what exporting logs from the host, between its making and `end()`.
 
-    The SDK's own waits up to 30 s: 6.4 s for an endpoint that refuses, 10 s for one that never answers.
+    What OpenTelemetry warns of becomes lines of `Provider.errors`. With a handler in place Python does not
+    print these warnings on stderr, where they would be taken for the host's; a host that has configured
+    logging still gets them. What the HTTP client logs about our requests is dropped.
+
+    `opentelemetry` is False for a program with an SDK of its own: it sees those warnings where it expects
+    them.
     """
 
-    def __init__(self, exporter: SpanExporter, deadline: Callable[[], float]) -> None:
-        super().__init__(exporter)
-        self._deadline = deadline
+    def __init__(self, note: Note, *, opentelemetry: bool) -> None:
+        self._handler = NoteHandler(note)
+        self._loggers = [logging.getLogger(name) for name in HTTP_LOGGERS]
+        self._sdk = logging.getLogger("opentelemetry")
+        if opentelemetry:
+            self._sdk.addHandler(self._handler)
+        for logger in self._loggers:
+            logger.addFilter(not_exporting)
 
-    def shutdown(self) -> None:
-        """Send what is left, as far as the deadline (seconds from now) allows."""
-        # The public method offers no timeout (opentelemetry-python issue 4555); the one that it calls does.
-        self._batch_processor.shutdown(timeout_millis=int(self._deadline() * 1000))
-
-    @property
-    def unsent(self) -> bool:
-        """Whether the deadline came before everything was sent."""
-        return self._batch_processor._worker_thread.is_alive()  # noqa: SLF001 # nothing public tells
+    def end(self) -> None:
+        """Leave the loggers as they were."""
+        self._sdk.removeHandler(self._handler)
+        for logger in self._loggers:
+            logger.removeFilter(not_exporting)
 
 
-class NotedExporter(SpanExporter):
-    """An exporter whose failures become a line each: how many spans did not get where."""
-
-    def __init__(self, inner: SpanExporter, where: str, note: Note) -> None:
-        self._inner = inner
-        self._where = where
-        self._note = note
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Export, and say so when it fails."""
-        result = self._inner.export(spans)
-        if result is not SpanExportResult.SUCCESS:
-            self._note(f"{len(spans)} spans not sent to {self._where}")
-        return result
-
-    def shutdown(self) -> None:
-        """Shut the inner exporter down."""
-        self._inner.shutdown()
+def not_exporting(record: logging.LogRecord) -> bool:  # noqa: ARG001 # a filter's signature
+    """Return whether the record that is logged has nothing to do with exporting: a filter for loggers."""
+    return not is_exporting()
 
 
 class NoteHandler(logging.Handler):
-    """Turns what OpenTelemetry logs into lines of `Provider.errors`.
-
-    With a handler in place Python does not print these warnings on stderr, where they would be taken for the
-    host's; a host that has configured logging still gets them.
-    """
+    """Hands the first line of each warning to `note`."""
 
     def __init__(self, note: Note) -> None:
         super().__init__(logging.WARNING)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing._version import VERSION
 from gastown_tracing.events.schema import COUNTER, HISTOGRAM
+from gastown_tracing.tracing.logger import sdk_logger
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,11 +71,6 @@ class Signals:
             self._meter.create_observable_gauge(
                 metric.name, [lambda _: self._standing[metric.name]], description=metric.doc
             )
-
-
-def sdk_logger(provider: LoggerProvider, name: str, version: str | None = None) -> Logger:
-    """Return the SDK's own logger for an instrumentation scope."""
-    return provider.get_logger(name, version)
 
 
 def _create(meter: Meter, metric: Metric) -> Instrument:

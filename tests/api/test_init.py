@@ -144,9 +144,10 @@ def test_what_the_journal_refuses_is_said_and_the_last_errors_are_kept(env: dict
     """
     done = python(source, {**env, "GT_OTEL_DEBUG": "1"}, check=False)
     lines = done.stderr.splitlines()
-    assert (len(lines), lines[0].split(":")[:2]) == (121, ["gastown-tracing", " journal"])
-    assert "the journal is gone" in lines[119]
-    assert done.stdout == lines[120].removeprefix("gastown-tracing: ") + "\n"
+    # A line for each span, and one for its log record.
+    assert (len(lines), lines[0].split(":")[:2]) == (242, ["gastown-tracing", " journal"])
+    assert "the journal is gone" in lines[239]
+    assert done.stdout == lines[241].removeprefix("gastown-tracing: ") + "\n"
     assert "Not a directory" in done.stdout
 
 
@@ -165,8 +166,9 @@ def test_a_broken_sdk_is_no_harm(env: dict[str, str]) -> None:
 
 
 def otlp(url: str) -> dict[str, str]:
-    """Return an environment without a journal that sends traces to `url`."""
-    return {**clean_environ(), "HOME": "/nonexistent", "GT_OTEL_TRACES_URL": url, "GT_RUN": RUN_UUID}
+    """Return an environment without a journal that sends traces to `url`, and nothing else."""
+    others = {"GT_OTEL_METRICS_URL": "none", "GT_OTEL_LOGS_URL": "none", "GT_RUN": RUN_UUID}
+    return {**clean_environ(), "HOME": "/nonexistent", "GT_OTEL_TRACES_URL": url, **others}
 
 
 def test_without_a_journal_spans_go_by_otlp() -> None:
@@ -230,7 +232,7 @@ def test_shutdown_keeps_its_timeout(endpoint: Callable[[], AbstractContextManage
     start = time.monotonic()
     assert provider.shutdown(0.2) is False
     assert time.monotonic() - start < 1
-    assert provider.errors[-1] == "not every span was sent within 0.2 s", provider.errors
+    assert provider.errors[-1] == "not all spans were sent within 0.2 s", provider.errors
     """
     with endpoint() as url:
         python(source, otlp(url))

@@ -1,0 +1,92 @@
+"""Ends of a process that come by no `atexit`: SIGTERM, and the end of a worker of multiprocessing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import weakref
+from typing import TYPE_CHECKING
+
+from gastown_tracing.setup import SHUTDOWN_TIMEOUT
+from gastown_tracing.tracing.exporting import call
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+
+#: The priority of our end among multiprocessing's finalizers: after the program's own.
+_LATE = -100
+
+
+class Termination:
+    """Sends what waits when SIGTERM comes, and then dies of it, so that whoever waits sees the same end.
+
+    `finish(timeout)` sends. It is called in the signal's handler, by the main thread, so that the program
+    does nothing more; a second SIGTERM meanwhile kills at once. Where a thread was interrupted while it held
+    an instrument's lock the metrics are lost, when the time is up.
+    """
+
+    def __init__(self, finish: Callable[[float], bool]) -> None:
+        self._finish = finish
+        self._finishing = 0  # the process that is at it: a forked child is not
+        self._asked = False
+
+    def install(self) -> None:
+        """Take the signal, if nobody else has a say: its action is the default one, this is the main thread.
+
+        Process 1 of a container is left alone: its default action is not to die.
+        """
+        if (
+            threading.current_thread() is threading.main_thread()
+            and os.getpid() != 1
+            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        ):
+            signal.signal(signal.SIGTERM, self._handle)
+
+    def finish(self, timeout: float) -> bool:
+        """Send what waits, and leave the signal alone afterwards; die of one that came meanwhile."""
+        self._finishing = os.getpid()
+        try:
+            return self._finish(timeout)
+        finally:
+            self._finishing = 0
+            self._remove()
+            if self._asked:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def _remove(self) -> None:
+        if (
+            threading.current_thread() is threading.main_thread()
+            and signal.getsignal(signal.SIGTERM) == self._handle
+        ):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 # a handler's signature
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if self._finishing == os.getpid():
+            self._asked = True
+            return
+        try:
+            self._finish(SHUTDOWN_TIMEOUT)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+class WorkersEnd:
+    """Calls `shutdown` at the end of each child that multiprocessing forks: it leaves by `os._exit`."""
+
+    def __init__(self, shutdown: Callable[[], object]) -> None:
+        self._shutdown = shutdown
+        hook = weakref.WeakMethod(self._after_fork)
+        os.register_at_fork(after_in_child=lambda: call(hook()))
+
+    def _after_fork(self) -> None:
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:  # its child forgets all finalizers at its beginning, and then asks for new ones
+            util.register_after_fork(self, WorkersEnd._register)
+
+    def _register(self) -> None:
+        util = sys.modules["multiprocessing.util"]
+        util.Finalize(None, self._shutdown, exitpriority=_LATE)

@@ -1,0 +1,176 @@
+"""Loggers of OpenTelemetry's API whose records land in the run, whoever asks for them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from opentelemetry._logs import NoOpLogger
+from opentelemetry.context import get_current
+from opentelemetry.sdk._logs import (
+    LoggerProvider,
+    LogRecordDroppedAttributesWarning,
+    LogRecordProcessor,
+    ReadWriteLogRecord,
+)
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    SpanContext,
+    TraceFlags,
+    get_current_span,
+    set_span_in_context,
+)
+
+from gastown_tracing import context as place
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+    from opentelemetry.context import Context
+    from opentelemetry.util.types import AnyValue, Attributes
+
+    from gastown_tracing.tracing.otel import Runtime
+
+
+class TownLogger(NoOpLogger):
+    """A logger for code that uses OpenTelemetry's own API: its records land in the run and say who acts.
+
+    It follows whatever `init()` has set up at the moment, and is the API's no-op while telemetry is off.
+    """
+
+    def __init__(self, *scope: Any) -> None:
+        super().__init__(*scope)
+        self._scope = scope
+        self._followed: Runtime | None = None
+        self._logger: Logger | None = None
+
+    def emit(
+        self,
+        record: LogRecord | ReadWriteLogRecord | None = None,
+        *,
+        timestamp: int | None = None,
+        observed_timestamp: int | None = None,
+        context: Context | None = None,
+        severity_number: SeverityNumber | None = None,
+        severity_text: str | None = None,
+        body: AnyValue | None = None,
+        attributes: Attributes = None,
+        event_name: str | None = None,
+        exception: BaseException | None = None,
+    ) -> None:
+        """Emit a log record, in the current span if no `context` is given (see OpenTelemetry's `Logger`)."""
+        active = place.runtime
+        logger = self._follow(active)
+        if active is None or logger is None:
+            return
+        if record is not None:
+            parts = record.log_record if isinstance(record, ReadWriteLogRecord) else record
+            timestamp, observed_timestamp = parts.timestamp, parts.observed_timestamp
+            severity_number, severity_text = parts.severity_number, parts.severity_text
+            body, attributes, event_name = parts.body, parts.attributes, parts.event_name
+            context, exception = _context_of(parts), parts.exception
+        run, where, _ = active.placed(get_current() if context is None else context, ())
+        logger.emit(
+            timestamp=timestamp,
+            observed_timestamp=observed_timestamp,
+            context=where,
+            severity_number=severity_number,
+            severity_text=severity_text,
+            body=body,
+            attributes={**run.common(), **(attributes or {})},
+            event_name=event_name,
+            exception=exception,
+        )
+
+    def enabled(self, **asked: Any) -> bool:
+        """Return whether a record would go anywhere."""
+        logger = self._follow(place.runtime)
+        return logger is not None and logger.enabled(**asked)
+
+    def _follow(self, active: Runtime | None) -> Logger | None:
+        if active is None:
+            return None
+        if active is not self._followed:
+            provider = active.signals.logger_provider
+            self._logger = sdk_logger(provider, *self._scope) if provider else None
+            self._followed = active
+        return self._logger
+
+
+def _context_of(record: LogRecord) -> Context:
+    """Return the context of a record whose ids need not be its context's."""
+    found = record.context or get_current()
+    if record.trace_id and record.trace_id != get_current_span(found).get_span_context().trace_id:
+        flags = record.trace_flags or TraceFlags.get_default()
+        named = SpanContext(record.trace_id, record.span_id or 0, is_remote=True, trace_flags=flags)
+        return set_span_in_context(NonRecordingSpan(named), found)
+    return found
+
+
+class TownLoggerProvider(LoggerProvider):
+    """The SDK's provider, whose loggers are `TownLogger`s."""
+
+    def __init__(self, resource: Resource) -> None:
+        super().__init__(resource, shutdown_on_exit=False)
+        # A record with more attributes than the limits allow says itself how many were dropped; the SDK's
+        # warning of it would reach the host.
+        warnings.filterwarnings("ignore", category=LogRecordDroppedAttributesWarning)
+
+    def get_logger(
+        self,
+        name: str,
+        version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Attributes = None,
+    ) -> Logger:
+        """Return a logger (see `opentelemetry._logs.LoggerProvider`)."""
+        return TownLogger(name, version, schema_url, attributes)
+
+    def _handle_fork(self) -> None:
+        # The SDK renews service.instance.id here, and has no public way to renew more.
+        super()._handle_fork()
+        self._update_resource(Resource({"process.pid": os.getpid()}))
+
+
+def sdk_logger(provider: LoggerProvider, *scope: Any) -> Logger:
+    """Return the SDK's own logger for an instrumentation scope (the arguments of `get_logger`)."""
+    if isinstance(provider, TownLoggerProvider):
+        return LoggerProvider.get_logger(provider, *scope)
+    return provider.get_logger(*scope)
+
+
+class OwnLogs(LogRecordProcessor):
+    """Passes records on until it is shut down: a provider may outlive us.
+
+    With `active`, for a provider that is not ours, it says on a copy of each record that does not say so who
+    acts in which run; what others take of the record stays as it is.
+    """
+
+    def __init__(self, inner: LogRecordProcessor, active: Runtime | None) -> None:
+        self._inner: LogRecordProcessor | None = inner
+        self._active = active
+
+    def on_emit(self, log_record: ReadWriteLogRecord) -> None:
+        """Pass a record on."""
+        if self._inner is not None:
+            self._inner.on_emit(self._described(log_record))
+
+    def shutdown(self) -> None:
+        """Shut the inner processor down, and pass nothing on any more."""
+        inner, self._inner = self._inner, None
+        if inner is not None:
+            inner.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Flush the inner processor."""
+        return self._inner is None or self._inner.force_flush(timeout_millis)
+
+    def _described(self, record: ReadWriteLogRecord) -> ReadWriteLogRecord:
+        active, present = self._active, record.log_record.attributes or {}
+        if active is None or "run.id" in present:
+            return record
+        inner = copy(record.log_record)
+        inner.attributes = {**active.current_run(inner.context).common(), **present}
+        return ReadWriteLogRecord(inner, record.resource, record.instrumentation_scope, record.limits)

@@ -1,0 +1,197 @@
+"""Sending metrics: what the instruments of this process add up to, every minute and at its end."""
+
+from __future__ import annotations
+
+import os
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from opentelemetry import metrics
+from opentelemetry.metrics._internal import _ProxyMeterProvider  # nothing public tells that none is set
+from opentelemetry.sdk.metrics import (
+    AlwaysOffExemplarFilter,
+    AlwaysOnExemplarFilter,
+    MeterProvider,
+    TraceBasedExemplarFilter,
+)
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, ResourceMetrics
+from opentelemetry.sdk.resources import Resource
+
+from gastown_tracing.setup import SHUTDOWN_TIMEOUT
+from gastown_tracing.tracing.endpoints import METRICS, Endpoint
+from gastown_tracing.tracing.runtime_metrics import RuntimeMetrics, wanted
+from gastown_tracing.tracing.sending import Sender, positive
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from opentelemetry.sdk.metrics import ExemplarFilter
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from gastown_tracing.tracing.exporting import Note
+
+
+class Collector(MetricReader):
+    """Reads the instruments of one provider, cumulatively, when it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: list[ResourceMetrics] = []
+        #: What a flush of the provider does; given by whoever sends.
+        self.flush: Callable[[float], bool] = lambda _: True
+
+    def read(self, timeout: float) -> list[ResourceMetrics]:
+        """Return what the instruments say now. Raises what the SDK raises when `timeout` seconds are over."""
+        self._found = []
+        self.collect(timeout * 1000)
+        return self._found
+
+    def _receive_metrics(self, metrics_data: MetricsData, *_: object, **__: object) -> None:
+        self._found = list(metrics_data.resource_metrics)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send now; return whether that was done in time."""
+        return self.flush(timeout_millis / 1000)
+
+    def shutdown(self, timeout_millis: float = 30_000, **_: object) -> None:
+        """Do nothing: whoever sends has an end of its own."""
+
+
+class TownMeterProvider(MeterProvider):
+    """The SDK's provider, which goes on from one `init()` to the next, because the global one is set once.
+
+    What its instruments have added up is forgotten when it begins anew, and in a forked child.
+    """
+
+    def __init__(self, resource: Resource, exemplars: ExemplarFilter) -> None:
+        super().__init__((), resource, exemplars, shutdown_on_exit=False)
+        self._collector: Collector | None = None
+
+    def begin(self, resource: Resource) -> Collector:
+        """Return what reads the instruments from now on, as this resource's."""
+        self.end()
+        self._sdk_config.resource = resource  # the SDK has no public way to describe a process anew
+        self._collector = Collector()
+        self.add_metric_reader(self._collector)
+        return self._collector
+
+    def end(self) -> None:
+        """Let the instruments add up nothing more."""
+        collector, self._collector = self._collector, None
+        if collector is not None:
+            self.remove_metric_reader(collector)
+
+    def force_flush(self, timeout_millis: float = 10_000) -> bool:
+        """Send now; return whether that was done in time."""
+        return self._collector is None or self._collector.force_flush(timeout_millis)
+
+    def shutdown(self, timeout_millis: float = SHUTDOWN_TIMEOUT * 1000) -> None:
+        """Send now: the program may end us, and `init()` may begin anew."""
+        self.force_flush(timeout_millis)
+
+    def _handle_fork(self) -> None:
+        # The SDK renews service.instance.id here, and has no public way to renew more.
+        super()._handle_fork()
+        self._update_resource(Resource({"process.pid": os.getpid()}))
+        consumer = self._measurement_consumer
+        consumer._lock = Lock()  # noqa: SLF001 # a thread of the parent may have held it
+        if self._collector is not None:
+            consumer.remove_metric_reader(self._collector)
+            consumer.add_metric_reader(self._collector)  # with a storage that is empty, and its locks free
+
+
+class Measurements(Sender):
+    """Sends what collectors read, and what the runtime measures of itself, to the endpoint for metrics.
+
+    `theirs` reads the program's own provider, if it has one: only here, not in a forked child, because that
+    provider goes on adding to what its parent had.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        env: Mapping[str, str],
+        note: Note,
+        collector: Collector,
+        resource: Callable[[], Resource],
+    ) -> None:
+        self.runtime: RuntimeMetrics | None = None
+        self.theirs: Collector | None = None
+        self._collector = collector
+        self._resource = resource
+        self._timeout = positive(env.get("OTEL_METRIC_EXPORT_TIMEOUT"), 30_000) / 1000
+        collector.flush = self.flush
+        super().__init__(
+            "metrics", positive(env.get("OTEL_METRIC_EXPORT_INTERVAL"), 60_000) / 1000, endpoint, note
+        )
+
+    def send(self) -> bool:
+        """Send what has been measured until now."""
+        found = self._collector.read(self._timeout)
+        if self.runtime is not None:
+            own = self.runtime.collect()
+            found += [ResourceMetrics(self._resource(), own, "")] if own else []
+        if self.theirs is not None:
+            found += self.theirs.read(self._timeout)
+        return not found or self._endpoint.send(MetricsData(found), "metrics")
+
+    def _after_fork(self) -> None:
+        self.theirs = None
+        super()._after_fork()
+
+
+_FILTERS = {"always_on": AlwaysOnExemplarFilter, "always_off": AlwaysOffExemplarFilter}
+
+
+def exemplar_filter(env: Mapping[str, str]) -> ExemplarFilter:
+    """Return the filter that OTEL_METRICS_EXEMPLAR_FILTER names, by default `trace_based`."""
+    named = env.get("OTEL_METRICS_EXEMPLAR_FILTER", "").strip().lower()
+    return _FILTERS.get(named, TraceBasedExemplarFilter)()
+
+
+class Metrics:
+    """The metrics of this process: the provider of our instruments, and what sends them, until `shutdown()`.
+
+    Where the program has an SDK's provider of its own, its instruments go to our endpoint as well as to its
+    own; ours are on a provider of their own. The resource is the one of `tracers`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        env: Mapping[str, str],
+        note: Note,
+        tracers: TracerProvider,
+        *,
+        runtime_metrics: bool,
+    ) -> None:
+        present = metrics.get_meter_provider()
+        if isinstance(present, TownMeterProvider):
+            self.provider = present
+        else:
+            self.provider = TownMeterProvider(tracers.resource, exemplar_filter(env))
+            if isinstance(present, _ProxyMeterProvider):
+                metrics.set_meter_provider(self.provider)
+        self.sender = Measurements(
+            Endpoint(METRICS, url, env, note),
+            env,
+            note,
+            self.provider.begin(tracers.resource),
+            lambda: tracers.resource,
+        )
+        self._theirs: MeterProvider | None = None
+        if isinstance(present, MeterProvider) and present is not self.provider:
+            self._theirs, self.sender.theirs = present, Collector()
+            present.add_metric_reader(self.sender.theirs)
+        if runtime_metrics and wanted(env):
+            self.sender.runtime = RuntimeMetrics()
+
+    def shutdown(self) -> None:
+        """Measure nothing more."""
+        if self.sender.runtime is not None:
+            self.sender.runtime.end()
+        if self.sender.late:
+            return  # its thread may be reading for ever, with locks that taking a reader away would wait for
+        self.provider.end()
+        if self._theirs is not None and self.sender.theirs is not None:
+            self._theirs.remove_metric_reader(self.sender.theirs)
