@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import (
     MeterProvider,
     TraceBasedExemplarFilter,
 )
-from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, ResourceMetrics
+from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, ResourceMetrics, ScopeMetrics
 from opentelemetry.sdk.resources import Resource
 
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
@@ -23,10 +23,12 @@ from gastown_tracing.tracing.runtime_metrics import RuntimeMetrics, wanted
 from gastown_tracing.tracing.sending import Sender, positive
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from opentelemetry.sdk.metrics import ExemplarFilter
+    from opentelemetry.sdk.metrics.export import Metric
     from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
     from gastown_tracing.tracing.exporting import Note
 
@@ -133,7 +135,7 @@ class Measurements(Sender):
             found += [ResourceMetrics(self._resource(), own, "")] if own else []
         if self.theirs is not None:
             found += self.theirs.read(self._timeout)
-        return not found or self._endpoint.send(MetricsData(found), "metrics")
+        return not found or self._endpoint.send(merged(found), "metrics")
 
     def _after_fork(self) -> None:
         self.theirs = None
@@ -147,6 +149,28 @@ def exemplar_filter(env: Mapping[str, str]) -> ExemplarFilter:
     """Return the filter that OTEL_METRICS_EXEMPLAR_FILTER names, by default `trace_based`."""
     named = env.get("OTEL_METRICS_EXEMPLAR_FILTER", "").strip().lower()
     return _FILTERS.get(named, TraceBasedExemplarFilter)()
+
+
+def merged(found: Sequence[ResourceMetrics]) -> MetricsData:
+    """Return the same metrics with each resource once, and in it each scope once.
+
+    The SDK's encoder takes that for granted, and drops all but the last.
+    """
+    resources: dict[Resource, dict[InstrumentationScope, list[Metric]]] = {}
+    for part in found:
+        scopes = resources.setdefault(part.resource, {})
+        for scope in part.scope_metrics:
+            scopes.setdefault(scope.scope, []).extend(scope.metrics)
+    return MetricsData(
+        [
+            ResourceMetrics(
+                resource,
+                [ScopeMetrics(scope, metrics, scope.schema_url or "") for scope, metrics in scopes.items()],
+                resource.schema_url,
+            )
+            for resource, scopes in resources.items()
+        ]
+    )
 
 
 class Metrics:
