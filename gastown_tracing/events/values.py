@@ -69,40 +69,47 @@ def parse(event: "Event", pairs: "Sequence[tuple[str, str]]") -> "dict[str, Valu
     for key, text in pairs:
         attribute = event.by_key.get(key)
         if attribute is None and key in ("error", "status"):
-            raise EventError(f"{event.name}: {key} is no attribute to give; --error TEXT says that it failed")
+            raise EventError(f"{key} is no attribute to give; --error TEXT says that it failed")
         if attribute is None:
             names = ", ".join([known.name for known in event.attributes])
             raise EventError(f"{event.name} has no attribute {key!r}; it has: {names}")
         if attribute.name in found:
-            raise EventError(f"{event.name}: {attribute.name} is given twice")
-        found[attribute.name] = parse_value(event, attribute, text)
+            raise EventError(f"{attribute.name} is given twice")
+        found[attribute.name] = parse_value(attribute, text)
     missing = [name for name in event.required if name not in found]
     if missing:
-        raise EventError(f"{event.name} needs {', '.join(missing)}: give {missing[0]}=VALUE")
+        raise EventError(f"{', '.join(missing)} is missing; give {missing[0]}=VALUE")
     return found
 
 
-def parse_value(event: "Event", attribute: "Attribute", text: str) -> "Value":
+def parse_value(attribute: "Attribute", text: str) -> "Value":
     """Return one attribute's value from its text. Raises EventError."""
-    place = f"{event.name}: {attribute.name}"
+    name = attribute.name
     if attribute.values and text not in attribute.values:
-        raise EventError(f"{place} is one of {', '.join(attribute.values)}, not {text!r}")
+        raise EventError(f"{name} is one of {', '.join(attribute.values)}, not {text!r}")
     if attribute.required and not text:
-        raise EventError(f"{place} is empty")
+        raise EventError(f"{name} is empty")
     if attribute.type == FLAG:
         word = text.strip().lower()
         if word not in (*_TRUE, *_FALSE):
-            raise EventError(f"{place} is true or false, not {text!r}")
+            raise EventError(f"{name} is true or false, not {text!r}")
         return word in _TRUE
-    try:
-        if attribute.type == INTEGER:
-            return _whole(int(text))
-        if attribute.type == FLOAT:
-            return _finite(float(text))
-    except ValueError:
-        kind = "a whole number" if attribute.type == INTEGER else "a number"
-        raise EventError(f"{place} is {kind}, not {text!r}") from None
+    if attribute.type in (INTEGER, FLOAT):
+        return _parse_number(attribute, text)
     return text
+
+
+def _parse_number(attribute: "Attribute", text: str) -> "int | float":
+    whole = attribute.type == INTEGER
+    digits = text if text.isascii() and "_" not in text else ""  # what Python alone takes for a number
+    try:
+        value = _whole(int(digits)) if whole else _finite(float(digits))
+    except ValueError:
+        kind = "a whole number" if whole else "a number"
+        raise EventError(f"{attribute.name} is {kind}, not {text!r}") from None
+    if value < 0 and attribute.name.endswith("_ms"):
+        raise EventError(f"{attribute.name} is a time and not negative, but {text!r} is")
+    return value
 
 
 def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
@@ -115,7 +122,7 @@ def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
         raise EventError(f"--attr wants KEY=VALUE, not {pair!r}")
     attribute = event.by_key.get(key)
     if attribute is not None:
-        return attribute.name, parse_value(event, attribute, text)
+        return attribute.name, parse_value(attribute, text)
     if key in RESERVED:
         raise EventError(f"{key} is no attribute to give: a record says it by itself")
     return key, text
