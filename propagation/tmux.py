@@ -64,14 +64,21 @@ def has_session(socket: str, name: str) -> list[str]:
     return _argv(socket, "has-session", "-t", f"={name}")
 
 
-def set_environment(socket: str, name: str, variable: str, value: str | None) -> list[str]:
-    """Return the command that sets a variable for the session's future panes.
+def set_environment(socket: str, name: str, variables: "Mapping[str, str | None]") -> list[str]:
+    """Return the command that sets variables for a session's future panes.
 
-    With None they do not get it even from the server's own environment.
+    `name` is the session's, or the id of a pane of it (`%7`), whose session is meant. With None they do not
+    get the variable even from the server's own environment. Raises `PropagationError` for no variables.
     """
-    if value is None:
-        return _argv(socket, "set-environment", "-t", f"={name}", "-r", variable)
-    return _argv(socket, "set-environment", "-t", f"={name}", variable, value)
+    if not variables:
+        raise PropagationError("no variables to set")
+    target = name if name[:1] == "%" and name[1:].isdecimal() else f"={name}"
+    command = server = _argv(socket)
+    for variable, value in variables.items():
+        said = ["-r", variable] if value is None else [variable, value]
+        words = _argv(socket, "set-environment", "-t", target, *said)
+        command = [*command, ";", *words[len(server) :]] if command is not server else words
+    return command
 
 
 def list_panes(socket: str, line_format: str, name: str = "") -> list[str]:

@@ -88,12 +88,19 @@ def test_sessions_are_found_and_ended_by_their_exact_name(tmux_socket: str) -> N
 
 
 def test_variables_of_a_session_are_set_and_hidden(tmux_socket: str) -> None:
-    assert run(tmux.new_session(tmux_socket, "s", "/", {}, ["sleep", "60"])).returncode == 0
-    assert run(tmux.set_environment(tmux_socket, "s", "GT_WORK_BEAD", "de-1;")).returncode == 0
-    assert run(tmux.set_environment(tmux_socket, "s", "PATH", None)).returncode == 0
-    shown = run(["tmux", "-S", tmux_socket, "show-environment", "-t", "s"]).stdout.splitlines()
-    assert "GT_WORK_BEAD=de-1;" in shown
-    assert "-PATH" in shown
+    """By the session's name or a pane of it, all of them by one command."""
+    for name in ("first", "s"):
+        assert run(tmux.new_session(tmux_socket, name, "/", {}, ["sleep", "60"])).returncode == 0
+    pane = run(tmux.list_panes(tmux_socket, "#{pane_id}", "s")).stdout.strip()
+    for target, bead in (("s", "de-1;"), (pane, "de 2;")):
+        command = tmux.set_environment(tmux_socket, target, {"GT_WORK_BEAD": bead, "PATH": None, "A": ";"})
+        assert run(command).returncode == 0
+        shown = run(["tmux", "-S", tmux_socket, "show-environment", "-t", "=s"]).stdout.splitlines()
+        assert {f"GT_WORK_BEAD={bead}", "-PATH", "A=;"} <= set(shown)
+    others = run(["tmux", "-S", tmux_socket, "show-environment", "-t", "=first"]).stdout
+    assert "GT_WORK_BEAD" not in others
+    with pytest.raises(PropagationError):
+        tmux.set_environment(tmux_socket, "s", {})
 
 
 def test_a_server_is_named_by_path_by_name_or_not_at_all() -> None:
