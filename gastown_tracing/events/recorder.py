@@ -181,6 +181,8 @@ def _record(active: Runtime, event: Event, attributes: Mapping[str, object], err
     _note_missing(active, event, own)
     whole = {**common, **own, **outcome(event, error)}
     emit(active, event, whole, context=where, time_ns=active.now(), failed=bool(error))
+    if event.name == "bead.create":
+        active.note_bead(str(own.get("bead_id", "")), where)
 
 
 def _record_span(

@@ -29,6 +29,7 @@ from opentelemetry.trace import (
 )
 
 from gastown_tracing import identity as who
+from gastown_tracing.journal.index import note_bead
 from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.journal.writer import append
 from gastown_tracing.tracing.exporting import call
@@ -298,6 +299,15 @@ class Runtime:
                 append(run.directory, "work", line.encode())
             except OSError as error:
                 self.note(f"the work context is not written: {error}")
+
+    def note_bead(self, bead_id: str, where: Context) -> None:
+        """Let other traces know the span that is current in `where` as the one that made a bead."""
+        journal, span = self.telemetry.journal, get_current_span(where).get_span_context()
+        if span.is_valid and self.telemetry.journalled and journal.is_on() and journal.owned():
+            try:
+                note_bead(journal, bead_id, f"{span.trace_id:032x}", f"{span.span_id:016x}")
+            except OSError as error:
+                self.note(f"the bead {bead_id} is not in the index: {error}")
 
     def enter(self, run: Run) -> Token[Context]:
         """Make `run` the one in force, with its parent as the current span; `detach` ends that."""

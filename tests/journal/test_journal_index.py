@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gastown_tracing.journal.index import bead_span, forget_beads, note_bead
 from gastown_tracing.journal.layout import Journal, create
+from tests.api.programs import ROOT_ID, RUN_ID, loose_spans, python
 from tests.conftest import ROOT
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -121,3 +122,24 @@ def test_a_shim_that_notes_a_bead_loads_nothing_heavy(journal: Journal) -> None:
     loaded = {name for name in done.stdout.split() if not name.startswith(("gastown_tracing", "propagation"))}
     assert loaded <= {"posix", "time", "errno", "_json"}
     assert bead_span(journal, "de-1") == (TRACE, SPAN)
+
+
+PROGRAM = """
+    import gastown_tracing as gt
+    provider = gt.init()
+    with gt.sling("de-1", "demo"):
+        gt.record("bead.create", bead_id="de-1")
+    gt.record("bead.create", bead_id="de-2")
+    with gt.with_run_id("3f2504e0-4f89-41d3-9a0c-0305e82c3301"):
+        gt.record("bead.create", bead_id="de-3")
+    assert provider.shutdown() and provider.errors == [], provider.errors
+"""
+
+
+def test_a_python_program_that_makes_a_bead_is_known(journal: Journal, env: dict[str, str]) -> None:
+    """By the span in which it did, else by the run's root; where there is neither, nobody is."""
+    python(PROGRAM, env)
+    (span,) = [span for span in loose_spans(Path(journal.root)) if span.name == "sling"]
+    assert bead_span(journal, "de-1") == (span.trace_id, span.span_id)
+    assert bead_span(journal, "de-2") is None
+    assert bead_span(journal, "de-3") == (RUN_ID, ROOT_ID)
