@@ -48,6 +48,7 @@ def close(
     evidence: str = "",
     killer: SpanContext | None = None,
     stop_ns: int | None = None,
+    totals: Mapping[str, object] | None = None,
 ) -> bool:
     """Close a run: write its root span and the span and log record session.stop. Raises OSError.
 
@@ -55,7 +56,8 @@ def close(
     `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both in
     nanoseconds since the Unix epoch; without `end_known` it lived until then at least. `error` and a
     non-zero `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that
-    stopped it: a span link on session.stop when it belongs to another trace.
+    stopped it: a span link on session.stop when it belongs to another trace. `totals` are further
+    attributes of the root span.
     """
     directory = journal.run_dir(trace_id)
     info = run_info(directory)
@@ -72,7 +74,7 @@ def close(
         outcome["gastown.evidence"] = evidence
     if not end_known:
         outcome["gastown.end_time.known"] = False
-    root = _root(info, start, end, outcome)
+    root = _root(info, start, end, {**outcome, **(totals or {})})
     line = otlp.spans_line(otlp.encode_resource(resource_of(info)), [root])
     if not writer.link_close(directory, line):
         return False

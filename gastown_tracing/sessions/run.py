@@ -117,7 +117,7 @@ def create_run(
         "session": variables["GT_SESSION"],
         "gt_role": variables.get("GT_ROLE", ""),
         "issue_id": issue,
-        **_git(env, work_dir),
+        **git_head(env, work_dir),
         "work_dir": work_dir,
         "service": {"name": resource["service.name"], "version": resource["service.version"]},
         "resource": resource,
@@ -189,7 +189,7 @@ def now_ns(info: Mapping[str, object]) -> int:
     return max(start, time.time_ns())
 
 
-def _git(env: Mapping[str, str], work_dir: str) -> dict[str, str]:
+def git_head(env: Mapping[str, str], work_dir: str) -> dict[str, str]:
     """Return git_branch and git_commit of the working directory, only what can be read."""
     plain = {name: value for name, value in env.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
     command = ["git", "-C", work_dir or ".", "rev-parse", "HEAD", "--abbrev-ref", "HEAD"]

@@ -12,6 +12,7 @@ import time
 from bisect import bisect_left
 
 from gastown_tracing.events.registry import METRICS
+from gastown_tracing.tracing.operation import LONG_NS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Seconds after which a process is long-lived. What lives shorter says less of itself: a series with a single
 #: point tells nothing, and thousands of them cost a backend much.
-LONG_LIVED = 1.0
+LONG_LIVED = LONG_NS / 1e9
 
 PAUSES = METRICS["gastown.runtime.gc_pause_ms"]
 GENERATIONS = 3
@@ -89,7 +90,7 @@ def process_totals(elapsed_ns: int) -> dict[str, float | int]:
 
     Nothing where what took `elapsed_ns` was not long-lived.
     """
-    if elapsed_ns < LONG_LIVED * 1e9:
+    if elapsed_ns < LONG_NS:
         return {}
     import resource  # for the few spans that are roots
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Kind = Literal["internal", "server", "client", "producer", "consumer"]
 
+#: What lasted so many nanoseconds may be the root span of a long-lived process.
+LONG_NS = 1_000_000_000
 #: Bytes of an exception's message that are kept.
 MESSAGE_LIMIT = 1024
 
@@ -116,6 +118,8 @@ class Operation:
             end = self._start_ns + self._elapsed_ns
             try:
                 self.conclude(active, end, error if error is not None and is_failure(error) else None)
+                if self._elapsed_ns >= LONG_NS:
+                    self._describe_process()
             finally:
                 self._span.end(end)
         except Exception as broken:  # the host must not notice
@@ -131,6 +135,13 @@ class Operation:
             failure = self.describe_failure(active, end, error)
             self._span.set_attribute("error.type", type_name(error))
             active.fail(self._span, failure)
+
+    def _describe_process(self) -> None:
+        from gastown_tracing.tracing.metering import root_totals  # few spans last so long
+
+        totals = root_totals(self._span, self._elapsed_ns)
+        if totals:
+            self._span.set_attributes(totals)
 
     def describe_failure(self, active: Runtime, end: int, error: BaseException) -> str:
         """Record an exception on the span; return it as one line."""

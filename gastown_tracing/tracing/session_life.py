@@ -15,13 +15,14 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, TraceFlags, get_current_span
 
 from gastown_tracing import config
-from gastown_tracing.events.recorder import record_span
+from gastown_tracing.events.recorder import record, record_span
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.identity import identity
 from gastown_tracing.journal import layout
 from gastown_tracing.sessions import ending, processes, records
 from gastown_tracing.sessions import run as runs
 from gastown_tracing.sessions.start import OF_ONE_SESSION
+from gastown_tracing.tracing.metering import process_totals
 from gastown_tracing.tracing.otel import Run, Runtime, carried
 from gastown_tracing.tracing.signals import SCOPE
 from gastown_tracing.tracing.tracer import OneId
@@ -43,8 +44,8 @@ class Life(Protocol):
     def runs_in(self, pid: int) -> None:
         """Say which process is the session."""
 
-    def end(self, reason: str, exit_code: int | None, error: str) -> bool:
-        """Write the root span; False where it was written already."""
+    def end(self, reason: str, exit_code: int | None, error: str, *, here: bool) -> bool:
+        """Write the root span; False where it was written already. `here`: this process was the session."""
 
 
 def begin(active: Runtime, wanted: Mapping[str, str]) -> Life:
@@ -95,6 +96,7 @@ class JournalLife:
             service_version=str(active.provider.resource.attributes.get("service.version", "")),
             cause=carried(cause) if cause else None,
         )
+        self._monotonic = active.monotonic()
         runs.record_start(handle)
         self.name = handle.variables["GT_SESSION"]
         common = {name: str(value) for name, value in records.common_attributes(handle.info).items()}
@@ -104,10 +106,16 @@ class JournalLife:
         """Write where the session lives. Raises OSError."""
         runs.write_pane(self._handle, processes.describe(pid))
 
-    def end(self, reason: str, exit_code: int | None, error: str) -> bool:
+    def end(self, reason: str, exit_code: int | None, error: str, *, here: bool) -> bool:
         """Write the root span and session.stop. Raises OSError."""
-        run_id = self.run.run_id
-        return ending.close(_journal(self._active), run_id, reason=reason, exit_code=exit_code, error=error)
+        return ending.close(
+            _journal(self._active),
+            self.run.run_id,
+            reason=reason,
+            exit_code=exit_code,
+            error=error,
+            totals=process_totals(self._active.monotonic() - self._monotonic) if here else {},
+        )
 
 
 class DirectLife:
@@ -139,11 +147,12 @@ class DirectLife:
             run_id, common, handle, "", parent=self._root, issue=wanted["issue"], start_ns=self._start_ns
         )
         self._event("session.start", {"run.uuid": to_uuid(run_id)}, [Link(cause)] if cause else [])
+        self._instantiated(wanted, env)
 
     def runs_in(self, pid: int) -> None:
         """Do nothing: nobody but this process can tell."""
 
-    def end(self, reason: str, exit_code: int | None, error: str) -> bool:
+    def end(self, reason: str, exit_code: int | None, error: str, *, here: bool) -> bool:
         """End the root span and record session.stop."""
         active = self._active
         elapsed = active.monotonic() - self._monotonic
@@ -153,7 +162,7 @@ class DirectLife:
             ended["exit_code"] = exit_code
         self._event("session.stop", {**ended, "duration_ms": elapsed / 1e6}, error=error)
         outcome = {**ended, "status": "error" if error else "ok", "error": error}
-        self._root.set_attributes(outcome)
+        self._root.set_attributes({**outcome, **(process_totals(elapsed) if here else {})})
         if error:
             active.fail(self._root, error)
         self._root.end(self._start_ns + active.monotonic() - self._monotonic)
@@ -179,6 +188,15 @@ class DirectLife:
         return provider.get_tracer(*SCOPE).start_span(
             runs.ROOT_NAME, Context(), attributes={**common, **known}, start_time=self._start_ns
         )
+
+    def _instantiated(self, wanted: Mapping[str, str], env: Mapping[str, str]) -> None:
+        told = {"issue_id": wanted["issue"], **runs.git_head(env, wanted["work_dir"])}
+        known = {name: value for name, value in told.items() if value}
+        token = self._active.enter(self.run)
+        try:
+            record("agent.instantiate", run_uuid=to_uuid(self.run.run_id), **known)
+        finally:
+            self._active.detach(token)
 
     def _event(
         self, name: str, attributes: Mapping[str, object], links: Sequence[Link] = (), error: str = ""

@@ -40,11 +40,13 @@ class Session:
         self._runtime: Runtime | None = None
         self._token: Token[Context] | None = None
         self._pid = 0
+        self._here = False
 
     def __enter__(self) -> Self:
         self.begin()
         if self._life is not None and self._runtime is not None:
             self.runs_in(os.getpid())
+            self._here = True
             self._token = self._runtime.enter(self._life.run)
         return self
 
@@ -108,7 +110,7 @@ class Session:
         if life is None or self._runtime is None:
             return False
         try:
-            return life.end(reason, exit_code, error)
+            return life.end(reason, exit_code, error, here=self._here)
         except Exception as broken:  # the host must not notice
             self._runtime.note(f"session {self.name} not ended: {broken!r}")
             return False
