@@ -24,6 +24,7 @@ COMMANDS = {
     "exec": "Run a command and record it as one span.",
     "ls": "List sessions.",
     "view": "Show a session's waterfall.",
+    "watch": "Poll a queue and print what it holds.",
     "stats": "Count operations, errors and percentiles.",
     "purge": "Remove a run from the journal.",
 }

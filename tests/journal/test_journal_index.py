@@ -127,7 +127,7 @@ def test_a_shim_that_notes_a_bead_loads_nothing_heavy(journal: Journal) -> None:
 PROGRAM = """
     import gastown_tracing as gt
     provider = gt.init()
-    with gt.sling("de-1", "demo"):
+    with gt.sling(bead="de-1", target="demo"):
         gt.record("bead.create", bead_id="de-1")
     gt.record("bead.create", bead_id="de-2")
     with gt.with_run_id("3f2504e0-4f89-41d3-9a0c-0305e82c3301"):
