@@ -65,7 +65,9 @@ PROBES: dict[str, Callable[[Telemetry, tuple[str, ...]], Probe]] = {"refinery": 
     metavar="DIR",
     help="A rig's directory; again for more. Default: the town's rigs, else the working directory.",
 )
-@click.option("--interval", default="30s", metavar="TIME", help="From poll to poll: 500ms, 30s, 5m, 1h; default: 30s.")
+@click.option(
+    "--interval", default="30s", metavar="TIME", help="From poll to poll: 500ms, 30s, 5m, 1h; default: 30s."
+)
 @click.option("--once", is_flag=True, help="Poll once.")
 @click.option("--count", type=click.IntRange(min=1), metavar="N", help="Poll N times.")
 @reading.json_option

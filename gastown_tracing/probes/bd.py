@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import time
@@ -92,9 +93,9 @@ class Bd:
                 stderr=subprocess.PIPE,
                 start_new_session=True,  # a group of its own, so that all of it can be killed
             )
-        except FileNotFoundError:
-            raise ProbeError("bd is not on PATH", "put it there") from None
         except OSError as error:
+            if shutil.which("bd", path=self._env.get("PATH", "")) is None:
+                raise ProbeError("bd is not on PATH", "put it there") from None
             raise _unclear(f"bd cannot be run: {error.strerror}", directory) from None
 
     def _output(self, process: subprocess.Popen[bytes], directory: str) -> tuple[bytes, bytes]:

@@ -100,11 +100,22 @@ def test_a_missing_bd_and_a_missing_directory_are_told_apart(tmp_path: Path) -> 
     assert caught.value.reason == "its directory is missing"
 
 
-def test_a_bd_that_cannot_be_run_says_why(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "mode", "reason"),
+    [
+        ("no script", 0o755, "bd cannot be run: Exec format error"),
+        ("#!/no/such/interpreter", 0o755, "bd cannot be run: No such file or directory"),
+        ("#!/bin/sh", 0o644, "bd is not on PATH"),
+    ],
+)
+def test_a_bd_that_cannot_be_run_says_why(tmp_path: Path, content: str, mode: int, reason: str) -> None:
     standin = StandIn(tmp_path / "standin")
-    (tmp_path / "standin" / "bin" / "bd").write_text("no script")
-    with pytest.raises(ProbeError, match="bd cannot be run: Exec format error"):
+    bd = tmp_path / "standin" / "bin" / "bd"
+    bd.write_text(content)
+    bd.chmod(mode)
+    with pytest.raises(ProbeError) as caught:
         Bd(standin.env).items(str(tmp_path), "list")
+    assert caught.value.reason == reason
 
 
 def test_bd_reads_the_database_of_its_directory(tmp_path: Path) -> None:
