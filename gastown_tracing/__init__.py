@@ -61,13 +61,16 @@ if TYPE_CHECKING:
     from gastown_tracing.setup import Provider, init
     from gastown_tracing.spans import bd_call, done, event, mail, nudge, prime, run_bd, sling, traced
     from gastown_tracing.tracing.calls import Call
+    from gastown_tracing.tracing.logs import LogHandler, add_trace_ids
     from gastown_tracing.tracing.sessions import Session, end_session, session, start_session
 
 __all__ = (
     "Call",
+    "LogHandler",
     "Provider",
     "Session",
     "__version__",
+    "add_trace_ids",
     "bd_call",
     "carry_context",
     "child_env",
@@ -132,6 +135,7 @@ __all__ = (
 #: Which module of this package has which public names.
 _HOMES = {
     "tracing.calls": ("Call",),
+    "tracing.logs": ("LogHandler", "add_trace_ids"),
     "context": (
         "carry_context",
         "child_env",

@@ -7,7 +7,7 @@ import warnings
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry._logs import NoOpLogger
+from opentelemetry._logs import NoOpLogger, SeverityNumber
 from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import (
     LoggerProvider,
@@ -25,9 +25,12 @@ from opentelemetry.trace import (
 )
 
 from gastown_tracing import context as place
+from gastown_tracing.tracing.exporting import is_exporting
 
 if TYPE_CHECKING:
-    from opentelemetry._logs import Logger, LogRecord, SeverityNumber
+    from collections.abc import Mapping
+
+    from opentelemetry._logs import Logger, LogRecord
     from opentelemetry.context import Context
     from opentelemetry.util.types import AnyValue, Attributes
 
@@ -139,6 +142,40 @@ def sdk_logger(provider: LoggerProvider, *scope: Any) -> Logger:
     if isinstance(provider, TownLoggerProvider):
         return LoggerProvider.get_logger(provider, *scope)
     return provider.get_logger(*scope)
+
+
+def emit_standard(
+    active: Runtime,
+    name: str,
+    *,
+    time_ns: int,
+    severity: int,
+    severity_text: str,
+    body: str,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Emit what the program logged by its logger `name`, unless that was in the course of exporting."""
+    provider = active.signals.logger_provider
+    if provider is None or is_exporting():
+        return
+    run, where, _ = active.placed(get_current(), ())
+    sdk_logger(provider, name).emit(
+        timestamp=time_ns,
+        context=where,
+        severity_number=SeverityNumber(severity),
+        severity_text=severity_text,
+        body=body,
+        attributes={**run.common(), **attributes},
+    )
+
+
+def current_ids(active: Runtime) -> tuple[str, str, str]:
+    """Return the trace ID, span id and run.id that what is recorded now belongs to, in hex; "" for none."""
+    run, where, _ = active.placed(get_current(), ())
+    span = get_current_span(where).get_span_context()
+    if not span.is_valid:
+        return "", "", run.run_id
+    return f"{span.trace_id:032x}", f"{span.span_id:016x}", run.run_id
 
 
 class OwnLogs(LogRecordProcessor):
