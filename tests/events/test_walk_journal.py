@@ -24,6 +24,8 @@ every_event = pytest.mark.parametrize("event", EVENTS.values(), ids=list(EVENTS)
 Walked = Callable[[Walk], Check]
 #: What no two processes have in common.
 PROCESS = {"service.instance.id", "process.pid"}
+#: What the SDK says of itself.
+SDK = {"telemetry.sdk.language", "telemetry.sdk.name", "telemetry.sdk.version"}
 
 
 def journalled(journal: Path) -> Arrived:
@@ -100,7 +102,7 @@ def test_the_shell_writes_what_python_writes(from_python: Walked, from_shell: Wa
     typed, told = from_shell(WALKS[0]), from_python(WALKS[0])
     typed.check_whole(one_process=False)
     (resource, *_) = [source.resource for source in told.arrived.sources()]
-    wanted = {name: value for name, value in resource.items() if name not in PROCESS}
+    wanted = {name: value for name, value in resource.items() if name not in PROCESS | SDK}
     for source in typed.arrived.sources():
         assert source.resource.keys() >= PROCESS
         assert {name: value for name, value in source.resource.items() if name not in PROCESS} == wanted

@@ -81,7 +81,7 @@ GATES = (
 
 #: What is told of some attributes, and what arrives of it without and with the gates.
 SPECIAL: dict[tuple[str, str], tuple[object, str, str]] = {
-    ("bd.call", "args"): (["create", "a secret"], "create ‹8 bytes›", "create a secret"),
+    ("bd.call", "args"): (["create", "secret"], "create ‹6 bytes›", "create secret"),
     ("mail", "msg.to"): (["demo/witness", "mayor/"], "demo/witness, mayor/", "demo/witness, mayor/"),
     ("pane.output", "content"): ("\x1b[31mred\x1b[0m\n", "", "red\n"),
     ("git.operation", "repo"): (
@@ -230,6 +230,8 @@ class Telling:
     def log_attributes(self, common: Mapping[str, object]) -> dict[str, object]:
         """Return the attributes of its log record but for `log.record.uid`."""
         own = self.own()
+        if self.event.name == "prime" and "work_bead" in own:  # which says what is worked on, and no build
+            common = {name: value for name, value in common.items() if name != "work_build"}
         if self.event.name in RUN_NAMED:
             own.setdefault("run.uuid", RUN_UUID)
         for (event, name), others in STAND_INS.items():
