@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import click
 
 from gastown_tracing._version import VERSION
+from gastown_tracing.cli import EVENT_COMMANDS
 from gastown_tracing.cli.reading import INTERRUPTED, PIPE_CLOSED, leave
-from gastown_tracing.shims.exec import USAGE
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -22,6 +22,12 @@ COMMANDS = {
     "env": "Print the shell lines that switch telemetry on.",
     "session": "Start, stop and list agent sessions.",
     "exec": "Run a command and record it as one span.",
+    "event": "Record an event of the data model.",
+    "mail": "Record an operation on mail.",
+    "sling": "Record that work was handed to an agent.",
+    "nudge": "Record that an agent was pushed to go on.",
+    "done": "Record that work has ended, and how long it took.",
+    "prime": "Say what is worked on from now on.",
     "ls": "List sessions.",
     "view": "Show a session's waterfall.",
     "watch": "Poll a queue and print what it holds.",
@@ -56,8 +62,8 @@ class Commands(click.Group):
         """Return a command, None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
-        if cmd_name == "exec":
-            return click.Command("exec", help=USAGE, short_help=COMMANDS["exec"])
+        if cmd_name == "exec" or cmd_name in EVENT_COMMANDS:
+            return click.Command(cmd_name, help=fast_help(cmd_name), short_help=COMMANDS[cmd_name])
         module = importlib.import_module(f"gastown_tracing.cli.{cmd_name}")
         command: click.Command = module.command
         for one in (command, *getattr(command, "commands", {}).values()):
@@ -68,6 +74,17 @@ class Commands(click.Group):
         """Write the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def fast_help(name: str) -> str:
+    """Return the help of a command of the fast path, which is no command of click's when it runs."""
+    if name == "exec":
+        from gastown_tracing.shims.exec import HELP
+
+        return HELP
+    from gastown_tracing.shims.help import text
+
+    return text(name)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -162,6 +162,7 @@ def record_prime(
     work_rig: str | None = None,
     work_bead: str | None = None,
     work_mol: str | None = None,
+    work_build: str | None = None,
     error: str = "",
 ) -> None:
     """Record `prime`: an agent was told what to work on.
@@ -171,6 +172,7 @@ def record_prime(
     - `work_rig`: The rig of the work.
     - `work_bead`: The bead of the work.
     - `work_mol`: The molecule of the work, by its bead.
+    - `work_build`: The build of the work.
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
@@ -181,6 +183,7 @@ def record_prime(
             work_rig=work_rig,
             work_bead=work_bead,
             work_mol=work_mol,
+            work_build=work_build,
             error=error,
         )
 

@@ -77,6 +77,7 @@ _WORKED_ON = (
     Attribute("work_rig", "The rig of the work."),
     Attribute("work_bead", "The bead of the work.", index=True),
     Attribute("work_mol", "The molecule of the work, by its bead."),
+    Attribute("work_build", "The build of the work."),
 )
 _HOOK_MODE = Attribute("hook_mode", "Whether a hook primed, not the agent itself.", FLAG)
 _FORMULA = Attribute("formula_name", "The formula.", required=True)

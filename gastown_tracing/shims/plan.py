@@ -24,7 +24,15 @@ USAGE_ERROR = 2
 
 
 class UsageError(Exception):
-    """The options cannot be understood; the message is the line to show, none for `--help`."""
+    """The options cannot be understood; the message is the line to show, none for `--help`.
+
+    `program` is what was misused and `see` what says more, where the caller does not know better.
+    """
+
+    def __init__(self, message: str, *, program: str = "", see: str = "") -> None:
+        super().__init__(message)
+        self.program = program
+        self.see = see
 
 
 class Plan:

@@ -1,0 +1,117 @@
+"""`gt-trace event`, `mail`, `sling`, `nudge`, `done`, `prime`: record an event, without the SDK.
+
+What the user says is checked whole before anything is written. A script that records must go on: once its
+words are right the exit code is 0, whatever the journal says.
+"""
+
+import posix
+import time
+
+from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_name
+from gastown_tracing.events.values import command_line, plain, recordable
+from gastown_tracing.shims import child
+from gastown_tracing.shims.arguments import HELP, parse
+from gastown_tracing.shims.entry import Entry
+from gastown_tracing.shims.plan import USAGE_ERROR, UsageError, debug, decode, describe, make, say
+from propagation.run import new_span_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import signal as _signal
+    from collections.abc import Sequence
+    from typing import NoReturn
+
+    from gastown_tracing.events.schema import Event, Value
+    from gastown_tracing.shims.arguments import Request
+    from gastown_tracing.shims.plan import Plan
+else:
+    import _signal  # the C half of signal
+
+
+def run(command: str, arguments: "Sequence[str]") -> "NoReturn":
+    """Record what the arguments of `gt-trace COMMAND` say, `event` or an event's name, and exit."""
+    now = time.time_ns()
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a key ends us as it ends any command
+    program = f"gt-trace {command}"
+    try:
+        request = parse(command, arguments)
+    except UsageError as error:
+        said_of = error.program or program
+        say(f"{said_of}: {error}; see {error.see or f'{said_of} --help'}")
+        posix._exit(USAGE_ERROR)
+    try:
+        if request.event is None or request.asks:
+            _show(command, request)
+        else:
+            _record(request.event, request, program, now)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"{program}: not recorded: {place}{error.strerror or error}")
+    except Exception as error:  # whatever is wrong with us, the script that calls us goes on
+        say(f"{program}: not recorded: {describe(error)}")
+    posix._exit(0)
+
+
+def _show(command: str, request: "Request") -> None:
+    from gastown_tracing.shims.help import listing, text  # whoever records pays for no help
+
+    shown = text(command, request.event) if request.asks == HELP else listing()
+    rest = f"{shown}\n".encode()
+    while rest:
+        rest = rest[posix.write(1, rest) :]
+
+
+def _record(event: "Event", request: "Request", program: str, now: int) -> None:
+    """Record an event that ended `now`, and began as much earlier as it lasted. Raises OSError."""
+    lasted = request.attributes.get(event.elapsed, 0.0)
+    start_ns = max(0, now - int(float(lasted) * 1e6))
+    plan = make(decode(child.environment()), program, start_ns)
+    if plan is None:
+        return
+    settings, telemetry = plan.telemetry.config, plan.telemetry
+
+    def note(text: str) -> None:
+        debug(program, text, telemetry)
+
+    if event.gate and not settings.flag(event.gate):
+        note(f"not recorded: {event.gate} is not on")
+        return
+    own = recordable(event, request.attributes, settings, note)
+    if event.name == "bd.call" and "args" in own and "subcommand" not in own:
+        from gastown_tracing.masking import subcommand  # a long list of words
+
+        own["subcommand"] = subcommand("bd", command_line(request.attributes["args"]))[1]
+    if event.name == "prime" and not request.error:
+        from gastown_tracing.shims import priming  # what no other event needs
+
+        work = priming.work_of(own, settings.env, note)
+        plan.work = work or None
+        entry = _entry(event, own, plan, start_ns)
+        entry.finish(now)
+        priming.write(entry, work, plan, note)
+        return
+    error, error_type = _failure(event, own, request.error)
+    entry = _entry(event, own, plan, start_ns)
+    entry.finish(now, error, error_type)
+    entry.write(*entry.lines())
+    if event.name == "bead.create" and entry.log.trace_id:
+        from gastown_tracing.journal.index import note_bead  # the same
+
+        note_bead(telemetry.journal, str(own["bead_id"]), entry.log.trace_id, entry.log.span_id)
+
+
+def _entry(event: "Event", own: "dict[str, Value]", plan: "Plan", start_ns: int) -> Entry:
+    known = {name: value for name, value in own.items() if value != ""}
+    return Entry(event, known, plan, start_ns=start_ns, span_id=new_span_id(), name=span_name(event, known))
+
+
+def _failure(event: "Event", own: "dict[str, Value]", told: str) -> tuple[str, str]:
+    """Return the error and the error.type, both empty for success: what the user told, else the exit code."""
+    error, error_type = "", OTHER if told and event.name in PROGRAMS else ""
+    code = own.get("exit_code")
+    if event.outcome and isinstance(code, int) and code:
+        error, error_type = f"exit code {code}", str(code)
+        if code < 0:  # as Python's subprocess says which signal it was
+            error_type = child.signal_name(-code)
+            error, own["exit_code"] = f"killed by {error_type}", 128 - code
+    return str(plain(told or error)), error_type
