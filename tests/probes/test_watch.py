@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from gastown_tracing.journal.index import note_bead
+from gastown_tracing.journal.index import bead_span, note_bead
 from gastown_tracing.journal.layout import create
-from tests.api.programs import loose_spans
+from tests.api.programs import ROOT_ID, RUN_ID, RUN_UUID, loose_spans
 from tests.probes.standin import StandIn, bead
 from tests.processes import is_alive, wait_until
 
@@ -197,21 +199,29 @@ def test_wrong_use_is_one_line_and_exit_code_2(watch: Watch, options: list[str],
 
 
 def test_with_telemetry_on_what_is_seen_is_recorded(rig: StandIn, watch: Watch, journal_root: Path) -> None:
-    """The dispatch is linked to the span that made the bead, which the journal's index knows."""
-    journal = create(str(journal_root))
-    note_bead(journal, "de-1", "ab" * 16, "cd" * 8)
+    """The dispatch is linked to the run that enqueued the item, as a shell there has recorded it."""
+    recorded = {"GT_OTEL_JOURNAL": str(journal_root), "GT_RUN": RUN_UUID}
+    words = [sys.executable, "-m", "gastown_tracing.cli", "event", "bead.create", "bead_id=de-1"]
+    subprocess.run(words, env={**rig.env, **recorded}, check=True, timeout=60)
     bd = rig.directory / "bin" / "bd"
-    bd.write_text(
-        bd.read_text()
-        + 'case "$*" in *--status=open*) ;; *) cp "$STANDIN/next" "$STANDIN/queue.json" ;; esac\n'
-    )
+    after_the_last = 'case "$*" in *--updated-after*) cp "$STANDIN/next" "$STANDIN/queue.json" ;; esac'
+    bd.write_text(f"{bd.read_text()}\n{after_the_last}\n")
     rig.answer(queue=[bead("de-1", assignee="x", updated_at="2026-11-21T03:00:07Z")])
     (rig.directory / "queue.json").rename(rig.directory / "next")
     rig.answer(queue=[bead("de-1")])
     done = watch("--count", "2", "--interval", "100ms", GT_OTEL_JOURNAL=str(journal_root))
     assert (done.returncode, done.stderr) == (0, "")
-    spans = {span.name: span for span in loose_spans(journal_root)}
-    assert set(spans) == {"probe.refinery", "refinery.dispatch"}
-    dispatch = spans["refinery.dispatch"]
+    polls = [span for span in loose_spans(journal_root) if span.name == "probe.refinery"]
+    (dispatch,) = [span for span in loose_spans(journal_root) if span.name == "refinery.dispatch"]
+    assert (len(polls), dispatch.parent_id) == (2, polls[1].span_id)
     assert dispatch.attributes["wait_ms"] == 7000.0
-    assert [(link[0], link[1]) for link in dispatch.links] == [("ab" * 16, "cd" * 8)]
+    assert [(link[0], link[1]) for link in dispatch.links] == [(RUN_ID, ROOT_ID)]
+
+
+def test_what_is_noted_of_old_beads_is_removed(rig: StandIn, watch: Watch, journal_root: Path) -> None:
+    journal = create(str(journal_root))
+    note_bead(journal, "de-1", "ab" * 16, "cd" * 8)
+    month_ago = time.time() - 31 * 86_400
+    os.utime(journal_root / "index" / "beads" / "de-1", (month_ago, month_ago))
+    assert watch("--once", GT_OTEL_JOURNAL=str(journal_root)).returncode == 0
+    assert bead_span(journal, "de-1") is None
