@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bench_exec, bench_helpers, bench_view
+from benchmarks import bench_events, bench_exec, bench_helpers, bench_view
 from benchmarks.measure import rounds_asked
 
 
 def main() -> int:
     """Print every row and return the exit code."""
     rounds = rounds_asked(0)
-    rows = [*bench_exec.measure(rounds or 200), *bench_helpers.measure(), *bench_view.measure(rounds or 7)]
+    rows = [
+        *bench_exec.measure(rounds or 200),
+        *bench_helpers.measure(),
+        *bench_events.measure(),
+        *bench_view.measure(rounds or 7),
+    ]
     for row in rows:
         print(row)
     return 0 if all(row.met for row in rows) else 1

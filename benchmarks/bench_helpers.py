@@ -24,6 +24,7 @@ from opentelemetry.util.types import AttributeValue
 import gastown_tracing
 from benchmarks.measure import Row
 from gastown_tracing import context
+from gastown_tracing.config import URLS
 
 RUN = {
     "GT_RUN": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
@@ -35,6 +36,9 @@ RUN = {
     "GT_AGENT": "claude",
     "GT_WORK_BEAD": "de-1",
 }
+
+#: Settings that send nothing: spans stay in memory, and there are no log records and metrics.
+NOWHERE = dict.fromkeys(URLS, "none")
 
 #: What of `bd.call` is known only at its end.
 LATE = ("exit_code", "process.exit.code", "duration_ms")
@@ -119,7 +123,7 @@ def raw_bd_call(raw: trace.Tracer, attributes: Mapping[str, AttributeValue]) -> 
 def switched_on() -> list[Row]:
     """Compare each helper with a raw SDK span of the same attributes."""
     processor, exporter = memory()
-    provider = gastown_tracing.init(env={**RUN, "GT_OTEL_TRACES_URL": "none", "HOME": "/nonexistent"})
+    provider = gastown_tracing.init(env={**RUN, **NOWHERE, "HOME": "/nonexistent"})
     assert provider is not None
     assert provider.tracer_provider is not None
     provider.tracer_provider.add_span_processor(processor)

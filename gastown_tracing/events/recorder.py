@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gastown_tracing import context as place
 from gastown_tracing.events.registry import EVENTS, METRICS
-from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_attributes, span_kind, span_name
+from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import command_line, filled, recordable
 from gastown_tracing.masking import subcommand
 from propagation.work import WorkContext
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from gastown_tracing.tracing.otel import Run, Runtime
 
 #: The keyword of an attribute that no event has: it is for spans alone.
-_PID = "process_pid"
-_WORK = ("work_rig", "work_bead", "work_mol")
+PID = "process_pid"
+_WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 def record(name: str, /, *, error: str = "", **attributes: object) -> None:
@@ -118,9 +118,9 @@ def prepared(active: Runtime, event: Event, given: Mapping[str, object]) -> dict
 
 def of_span(event: Event, own: dict[str, Value]) -> dict[str, Value]:
     """Return what only the span of an event has, and take it out of `own`."""
-    only = span_attributes(event, own)
-    if _PID in own:
-        only["process.pid"] = own.pop(_PID)
+    only = span_attributes(event, own) if event.name in PARTICULAR else {}
+    if PID in own:
+        only["process.pid"] = own.pop(PID)
     return only
 
 
@@ -158,10 +158,22 @@ def outcome(event: Event, error: str) -> dict[str, Value]:
     return {"status": "error" if error else "ok", "error": error} if event.outcome else {}
 
 
+def carried(event: Event, own: Mapping[str, Value], common: dict[str, str]) -> dict[str, str]:
+    """Return the common attributes of an event's record; a prime that says what is worked on carries that."""
+    if event.name != "prime" or own.keys().isdisjoint(_WORK):
+        return common
+    rest = {name: value for name, value in common.items() if name not in _WORK}
+    return {**rest, **_said(own).attributes()}
+
+
+def _said(own: Mapping[str, Value]) -> WorkContext:
+    return WorkContext(*[str(own.get(name, "")) for name in _WORK])
+
+
 def take_work(active: Runtime, event: Event, own: Mapping[str, Value], run: Run, time_ns: int) -> None:
     """Make what a prime that has succeeded says the work of its run from `time_ns` on."""
     if event.name == "prime" and not own.keys().isdisjoint(_WORK):
-        active.set_work(run, WorkContext(*[str(own.get(name, "")) for name in _WORK]), time_ns)
+        active.set_work(run, _said(own), time_ns)
 
 
 def _record(active: Runtime, event: Event, attributes: Mapping[str, object], error: str) -> None:
@@ -210,7 +222,7 @@ def _record_span(
         error_type = OTHER
     if error_type:
         only["error.type"] = error_type
-    whole = {**common, **own, **outcome(event, error)}
+    whole = {**carried(event, own, common), **own, **outcome(event, error)}
     span = active.start(
         span_name(event, own), span_kind(event, own), {**whole, **only}, where, links=links, start_ns=start
     )

@@ -44,6 +44,7 @@ class Attribute:
         "limit",
         "limit_setting",
         "name",
+        "ordinary",
         "parameter",
         "required",
         "type",
@@ -80,6 +81,8 @@ class Attribute:
         self.default = tuple(default)
         self.elapsed = elapsed
         self.index = index
+        #: Whether it is text of which nothing else is asked.
+        self.ordinary = type == TEXT and not (values or gate or limit or limit_setting or clean)
 
 
 class Metric:

@@ -22,6 +22,8 @@ MESSAGING = {
 }
 #: The events that are a command, and its program.
 PROGRAMS = {"bd.call": "bd", "git.operation": "git"}
+#: The events whose spans have a name, a kind or attributes that do not stand in the registry.
+PARTICULAR = frozenset({"mail", "exec", *PROGRAMS})
 #: The `error.type` of a program that failed nobody knows how.
 OTHER = "_OTHER"
 

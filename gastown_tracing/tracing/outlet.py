@@ -35,6 +35,8 @@ class Outlet:
         self._signals = signals
         self._new_uid = new_uid
         self._feeds: dict[str, tuple[Feed, ...]] = {}
+        #: Whether any of what it is handed goes anywhere.
+        self.takes = signals.logger_provider is not None or signals.meter_provider is not None
 
     def emit(
         self, event: Event, attributes: dict[str, Value], context: Context, time_ns: int, failed: bool
