@@ -58,15 +58,19 @@ def measure(rounds: int) -> list[Row]:
         launch = str(Path(directory, "launch"))
         launcher.write(launch)
         env = {**os.environ, "GT_OTEL_JOURNAL": f"{directory}/journal"}
+        env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has been compiled
         python = os.path.realpath(sys.executable)
         script = shutil.which("gt-trace", path=os.path.dirname(sys.executable)) or ""
         true = shutil.which("true") or "/bin/true"
         traced = [script, "exec", "--", true]
+        event = [script, "event", "sling", "bead=de-1", "target=demo/polecats/rust"]
         commands = {
             "true": ([true], env),
             "python": ([python, "-I", "-S", "-E", "-c", "pass"], env),
             "launcher": ([launch, "--", true], env),
             "venv": ([sys.executable, "-c", "pass"], env),
+            "exec": (traced, env),
+            "event": (event, env),
             **{
                 name: (traced, {**env, "GT_OTEL_TRACES_URL": f"{url}/v1/traces"})
                 for name, url in urls.items()
@@ -94,6 +98,12 @@ def rows(seconds: dict[str, float]) -> list[Row]:
             "gt-trace exec -- true / python -c pass of its environment",
             seconds["healthy"] / seconds["venv"],
             2.0,
+        ),
+        Row(
+            "gt-trace event sling / gt-trace exec -- true",
+            seconds["event"] / seconds["exec"],
+            1.2,
+            f"{seconds['event'] * 1e3:.1f} ms / {seconds['exec'] * 1e3:.1f} ms",
         ),
         Row("gt-trace exec, endpoint refused / healthy", seconds["refused"] / seconds["healthy"], 1.05),
         Row("gt-trace exec, endpoint never answers / healthy", seconds["hanging"] / seconds["healthy"], 1.05),

@@ -32,7 +32,7 @@ class Entry:
     attributes that the span alone has. `name` is the span's, where it is not the event's.
     """
 
-    __slots__ = ("_env", "_event", "_own", "_plan", "_resource", "directory", "log", "span")
+    __slots__ = ("_env", "_plan", "_resource", "directory", "event", "log", "own", "span")
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Entry:
     ) -> None:
         telemetry, place = plan.telemetry, plan.resolution
         run_id, journal = place.run_id, telemetry.journal
-        self._event, self._plan, self._env = event, plan, telemetry.config.env
+        self.event, self._plan, self._env = event, plan, telemetry.config.env
         self.directory = journal.run_dir(run_id) if run_id else journal.loose_dir(start_ns)
         instance_id = to_uuid(new_run_id())
         self._resource = otlp.encode_resource(resource(self._env, run_id, instance_id=instance_id))
@@ -55,8 +55,8 @@ class Entry:
         common.update(identity(self._env, telemetry.town_root))
         if plan.work:
             common.update(plan.work.attributes())
-        self._own = filled(event, own, common)
-        facts = {**common, **self._own}
+        self.own = filled(event, own, common)
+        facts = {**common, **self.own}
         self.span = None
         if event.kind != NO_SPAN:
             self.span = otlp.Span(
@@ -87,9 +87,9 @@ class Entry:
         """Say when it ended, and how: `error` is why it failed, "" for success."""
         span, log = self.span, self.log
         log.time_ns = end_ns
-        if self._event.name == "done" and "time_to_complete_ms" not in self._own:
+        if self.event.name == "done" and "time_to_complete_ms" not in self.own:
             results.update(self._completed(end_ns))
-        if self._event.outcome:
+        if self.event.outcome:
             results.update({"status": "error" if error else "ok", "error": error})
         log.attributes.update(results)
         if error:
@@ -129,7 +129,7 @@ class Entry:
         """
         from propagation.work import began
 
-        bead, start = str(self._own.get("bead_id", "")), None
+        bead, start = str(self.own.get("bead_id", "")), None
         if bead:
             start = began(self._plan.noted, bead)
         if bead and start is None:

@@ -44,10 +44,10 @@ def work_of(own: "dict[str, Value]", env: "Mapping[str, str]", note: "Note") -> 
     What it is given is taken out of `own`; an empty value says that there is none. False: nobody knows, or
     there is none. Never raises.
     """
-    given = [own.pop(name, None) for name in _WORK]
-    if any(value is not None for value in given):
-        return WorkContext(*[str(value or "") for value in given])
-    return WorkContext.from_env(env) or _hooked(env, note)
+    given = work_given(own)
+    for name in _WORK:
+        own.pop(name, None)
+    return given if given is not None else WorkContext.from_env(env) or _hooked(env, note)
 
 
 def write(entry: "Entry", work: WorkContext, plan: "Plan", note: "Note") -> None:
@@ -58,11 +58,22 @@ def write(entry: "Entry", work: WorkContext, plan: "Plan", note: "Note") -> None
     try:
         entry.make_journal()
         if plan.resolution.run_id:
-            line = format_line(time.time_ns(), work, "prime")  # in force from now on
-            append(entry.directory, "work", line.encode())
+            note_work(entry.directory, work)
         entry.write(*entry.lines())
     finally:
         _tell_tmux(entry.directory, work, plan.telemetry.config.env, note)
+
+
+def note_work(directory: str, work: WorkContext) -> None:
+    """Append the work to the work.jsonl of a run's directory: it is in force from now on. Raises OSError."""
+    append(directory, "work", format_line(time.time_ns(), work, "prime").encode())
+
+
+def work_given(own: "Mapping[str, Value]") -> WorkContext | None:
+    """Return the work that the attributes of a prime name, None where they name none."""
+    if not any(name in own for name in _WORK):
+        return None
+    return WorkContext(*[str(own.get(name) or "") for name in _WORK])
 
 
 def _tell_tmux(directory: str, work: WorkContext, env: "Mapping[str, str]", note: "Note") -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class Record:
     """One command on its way into the journal."""
 
-    __slots__ = ("_entry", "_marker", "_start_ns")
+    __slots__ = ("_entry", "_in_run", "_marker", "_start_ns")
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry = plan.telemetry
@@ -35,7 +35,7 @@ class Record:
         own = recordable(event, given(request), telemetry.config, note)
         own = {name: value for name, value in own.items() if value != ""}
         name = request.name or span_name(event, own)
-        self._start_ns = start_ns
+        self._start_ns, self._in_run = start_ns, bool(plan.resolution.run_id)
         self._entry = Entry(
             event, own, plan, start_ns=start_ns, span_id=span_id, name=name, only=_process(request, pid)
         )
@@ -68,6 +68,16 @@ class Record:
             raise
         if self._marker is not None:
             self._marker.close()
+        if self._entry.event.name == "prime" and not failure and self._in_run:
+            self._take_work()
+
+    def _take_work(self) -> None:
+        """Make the work that a prime was said to set the run's, as every way to record a prime does."""
+        from gastown_tracing.shims.priming import note_work, work_given  # for a prime alone
+
+        work = work_given(self._entry.own)
+        if work is not None:
+            note_work(self._entry.directory, work)
 
 
 def outcome(status: int) -> tuple[int, str, str]:
