@@ -16,11 +16,12 @@ from tests.events.arrived import from_sink
 from tests.events.walk_check import SCOPE, Check, buckets
 from tests.events.walk_kit import CALLER, RUN, Walk
 
-#: By `record()` and by the typed functions; with every attribute and with the required ones; with every
+#: By `record()`, by the typed functions and around blocks; all attributes and the required ones; with every
 #: opt-in and none; in a rig with work in force and in the town without; in the caller's span and in its own.
 WALKS = (
     Walk("all attributes, no opt-in"),
     Walk("all opt-ins, typed, in a span", how="typed", gated=True, inside=True),
+    Walk("by blocks, in a span", how="around", gated=True, inside=True),
     Walk("required attributes", sparse=True, gated=True),
     Walk("required attributes, of the town", sparse=True, who="mayor", how="typed"),
 )

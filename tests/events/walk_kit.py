@@ -269,7 +269,8 @@ class Telling:
 
     def lasted_ns(self) -> int | None:
         """Return how long its span lasted, None for unknown; the end of a session lasts less than that."""
-        duration = self.own().get("duration_ms") if self.event.name != "session.stop" else None
+        told = self.event.name != "session.stop" and self.walk.how != "around"
+        duration = self.own().get("duration_ms") if told else None
         return None if duration is None else round(float(duration) * 1e6)  # type: ignore[arg-type]
 
     def measured(self, common: Mapping[str, object]) -> list[tuple[Metric, dict[str, str], float]]:
