@@ -223,9 +223,8 @@ def _record_span(
     if error_type:
         only["error.type"] = error_type
     whole = {**carried(event, own, common), **own, **outcome(event, error)}
-    span = active.start(
-        span_name(event, own), span_kind(event, own), {**whole, **only}, where, links=links, start_ns=start
-    )
+    kind = active.kinds[span_kind(event, own)]
+    span = active.tracer.start_span(span_name(event, own), where, kind, {**whole, **only}, links, start)
     try:
         if error:
             active.fail(span, error)

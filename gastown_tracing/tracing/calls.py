@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 #: Characters of a bd command whose masked form is remembered for the next time.
 REMEMBERED_LENGTH = 256
 _TEXT = {str}
+_PRIME, _DONE = EVENTS["prime"], EVENTS["done"]
 #: The events about which their end says something, even where nobody else does.
 _TOLD_BY_END = frozenset(
     [event.name for event in EVENTS.values() if event.elapsed or "exit_code" in event.by_key] + ["done"]
@@ -111,7 +112,7 @@ class Call(Operation):
         """
         self._run, self._common = run, run.common()
         self._own, shown = self.begun(active)
-        if self.event.name == "prime":
+        if self.event is _PRIME:
             self._common = carried(self.event, self._own, self._common)
         return {**self._common, **shown}
 
@@ -142,12 +143,12 @@ class Call(Operation):
                 self._span.set_attributes(shown)
             if failure:
                 active.fail(self._span, failure)
-        if ours and (active.outlet.takes or self.event.name == "prime"):
+        if ours and (active.outlet.takes or self.event is _PRIME):
             self._record(active, late, end, failure)
 
     def _record(self, active: Runtime, late: dict[str, Value], end: int, failure: str) -> None:
         event, common, known = self.event, self._common, {**self._own, **late}
-        if event.name == "prime":
+        if event is _PRIME:
             common = carried(event, known, common)
             if not failure:
                 take_work(active, event, known, self._run, end)
@@ -164,7 +165,7 @@ class Call(Operation):
         if event.elapsed and event.elapsed not in late:
             late[event.elapsed] = self._elapsed_ns / 1e6
         meaning, error_type = exit_meaning(late if "exit_code" in late else own, late)
-        if event.name == "done":
+        if event is _DONE:
             complete(event, {**own, **late}, late, self._run, end)
         only = of_span(event, late)
         only.pop("process.executable.name", None)  # the span has it from its beginning
@@ -196,7 +197,10 @@ class BdCall(Call):
             line = {"args": clean(" ".join(command[1:]))}
             own, shown = _asked(command)
             return {**own, **line}, {**shown, **line}
-        return _remembered(command) if sum(map(len, command)) <= REMEMBERED_LENGTH else _asked(command)
+        try:
+            return _remembered(command)
+        except _TooLongError:
+            return _asked(command)
 
     def ended(
         self, active: Runtime, end: int, error: BaseException | None
@@ -216,5 +220,13 @@ def _asked(command: tuple[str, ...]) -> Own:
     return own, {**own, "process.executable.name": clean(command[0]).rpartition("/")[2]}
 
 
-# Agents ask bd the same things again and again, and masking takes longer than all else that is ours.
-_remembered = functools.lru_cache(256)(_asked)
+class _TooLongError(Exception):
+    """A command is too long to be remembered; no cache keeps an exception."""
+
+
+@functools.lru_cache(256)
+def _remembered(command: tuple[str, ...]) -> Own:
+    # Agents ask bd the same things again and again, and masking takes longer than all else that is ours.
+    if sum(map(len, command)) > REMEMBERED_LENGTH:
+        raise _TooLongError
+    return _asked(command)

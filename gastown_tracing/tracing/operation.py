@@ -90,7 +90,8 @@ class Operation:
             attributes = self.first_attributes(active, run)
             start = self._start_ns = active.now()
             self._monotonic = active.monotonic()
-            self._span = active.start(self._name, self._kind, attributes, where, links=links, start_ns=start)
+            kind = active.kinds[self._kind]
+            self._span = active.tracer.start_span(self._name, where, kind, attributes, links, start)
             self._context = active.within(self._span, where)
             self._runtime = active
         except Exception as error:  # the host must not notice

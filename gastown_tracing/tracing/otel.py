@@ -49,7 +49,6 @@ if TYPE_CHECKING:
     from contextvars import Token
 
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
-    from opentelemetry.util.types import AttributeValue
 
     from gastown_tracing.config import Telemetry
     from gastown_tracing.tracing.calls import Call
@@ -225,6 +224,7 @@ class Runtime:
         self.attach = attach
         self.detach = detach
         self.get_current = get_current
+        self.within = set_span_in_context
         self.shows_bd_output = self.settings.flag("GT_LOG_BD_OUTPUT")
         self.kinds = {kind.name.lower(): kind for kind in SpanKind}
         #: The helpers under way, by their span.
@@ -254,23 +254,6 @@ class Runtime:
     def open_call(self) -> Call | None:
         """Return the helper whose span is the current one, None for none."""
         return self.calls.get(get_current_span())
-
-    def start(
-        self,
-        name: str,
-        kind: str,
-        attributes: Mapping[str, AttributeValue],
-        where: Context,
-        *,
-        links: Sequence[Link],
-        start_ns: int,
-    ) -> Span:
-        """Begin a span of ours where `placed` says; `kind` is a SpanKind's name in lower case."""
-        return self.tracer.start_span(name, where, self.kinds[kind], attributes, links, start_ns)
-
-    def within(self, span: Span, where: Context) -> Context:
-        """Return the context `where` with this span as the current one."""
-        return set_span_in_context(span, where)
 
     def placed(self, context: Context, links: Sequence[Link]) -> tuple[Run, Context, Sequence[Link]]:
         """Return the run of what begins in `context`, the context that it begins in, and its links."""
