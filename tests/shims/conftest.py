@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shell_kit import Done, Shell
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.otlp import Span
@@ -43,3 +44,9 @@ def spans(journal_root: Path) -> Callable[[], list[Span]]:
         return [span for found in [*runs, read_loose(journal).spans] for span in found]
 
     return read
+
+
+@pytest.fixture
+def shell(gt_trace: Callable[..., Done], env: dict[str, str], journal_root: Path) -> Shell:
+    """Return a shell that records events, and reads what it has recorded."""
+    return Shell(gt_trace, env, Journal(str(journal_root)))
