@@ -10,17 +10,20 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import gastown_tracing
+from gastown_tracing.events import commands
+from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.markers import sweep
 from gastown_tracing.journal.otlp import Span
 from gastown_tracing.journal.reader import read_loose, read_run
-from gastown_tracing.shims import main
+from gastown_tracing.shims import exec, main  # noqa: A004 # the command's name
 from gastown_tracing.shims.launcher import LOADER
 from tests.processes import wait_until
 
@@ -125,6 +128,68 @@ def test_a_command_that_cannot_be_run_is_recorded(runner: list[str], env: Env, s
     (span,) = spans()
     assert span.attributes["exit_code"] == 127
     assert "process.pid" not in span.attributes
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("--event slng", "unknown event 'slng'; one of: "),
+        ("--event bead.create", "bead.create is no event of a command; one of: "),
+        ("--event sling --attr bead=", "bead is empty"),
+        (
+            "--event done --attr exit_type=GONE",
+            "exit_type is one of COMPLETED, ESCALATED, DEFERRED, not 'GONE'",
+        ),
+        ("--event mol.squash --attr done_steps=x", "done_steps is a whole number, not 'x'"),
+        ("--attr duration_ms=soon", "duration_ms is a number, not 'soon'"),
+        ("--attr status=ok", "status is no attribute to give: a record says it by itself"),
+        ("--attr colour", "--attr wants KEY=VALUE, not 'colour'"),
+    ],
+)
+def test_an_attribute_of_another_type_is_one_line_and_nothing_runs(
+    options: str, said: str, runner: list[str], env: Env, tmp_path: Path
+) -> None:
+    """The command line is wrong: exit code 2 before the command would have run."""
+    words = [*runner[:-1], *options.split(), "--", "touch", str(tmp_path / "ran")]
+    done = subprocess.run(words, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(f"gt-trace exec: {said}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_attributes_have_the_registrys_types_gates_and_limits(
+    runner: list[str], env: Env, spans: Spans
+) -> None:
+    """Numbers and flags are no text, content needs its opt-in, an attribute of one's own is text."""
+    squash = ["--event", "mol.squash", "--attr", "mol_id=m", "--attr", "done_steps=3", "--attr", "mine=3"]
+    mail = ["--event", "mail", "--attr", "operation=send", "--attr", "msg_to=mayor/", "--attr"]
+    for words, more in (
+        ([*squash, "--attr", "digest_created=false"], {}),
+        ([*mail, f"msg.body={'é' * 200}"], {}),
+        ([*mail, f"msg.body={'é' * 200}"], {"GT_LOG_MAIL_BODY": "true"}),
+    ):
+        assert run([*runner[:-1], *words, "--", "true"], {**env, **SESSION, **more}) == 0
+    first, second, third = [span.attributes for span in spans()]
+    found = {name: first[name] for name in ("mol_id", "done_steps", "digest_created", "mine")}
+    assert found == {"mol_id": "m", "done_steps": 3, "digest_created": False, "mine": "3"}
+    assert "msg.body" not in second
+    assert third["msg.body"] == "é" * 128 + "…‹cut 144 bytes›"
+    assert [span.kind for span in spans()] == [1, 4, 4]
+    assert third["messaging.destination.name"] == "mayor/"
+
+
+def test_a_done_that_runs_as_a_command_knows_its_work(
+    runner: list[str], env: Env, journal_root: Path, spans: Spans
+) -> None:
+    """Rig, bead and time are filled in as by `gt-trace done`, the time up to the command's end."""
+    run([*runner, "true"], {**env, **SESSION})
+    began = time.time_ns() - 60 * 10**9
+    line = {"time": str(began), "rig": "other", "bead": "de-2", "mol": "", "build": "", "source": "prime"}
+    Path(Journal(str(journal_root)).run_dir(RUN), "work.jsonl").write_text(json.dumps(line) + "\n")
+    run([*runner[:-1], "--event", "done", "--attr", "exit_type=COMPLETED", "--", "true"], {**env, **SESSION})
+    (span,) = [span for span in spans() if span.name == "done"]
+    assert (span.attributes["rig"], span.attributes["bead_id"]) == ("other", "de-2")
+    assert span.attributes["time_to_complete_ms"] == pytest.approx((span.end_ns - began) / 1e6)
 
 
 @pytest.mark.parametrize(("flags", "recorded"), [("00", False), ("01", True), ("02", False), ("03", True)])
@@ -278,6 +343,14 @@ def test_the_fast_path_loads_no_heavy_module(env: Env) -> None:
     names = [{line.rpartition("|")[2].strip() for line in text.splitlines()} for text in (base, ours)]
     added = {name for name in names[1] - names[0] if not name.startswith(("gastown_tracing", "propagation"))}
     assert added <= {"_signal", "errno", "fcntl", "gc", "marshal", "posix", "time"}
+    assert "gastown_tracing.events.commands" in names[1]
+    assert "gastown_tracing.events.registry" not in names[1]
+
+
+def test_the_events_that_need_no_registry_are_those_of_any_command() -> None:
+    """Their names stand where a command line is read, without loading what they consist of."""
+    assert set(exec.COMMANDS) == set(commands.COMMANDS)
+    assert all(EVENTS[name] is event and event.is_span for name, event in commands.COMMANDS.items())
 
 
 @pytest.fixture
