@@ -338,7 +338,8 @@ def test_the_fast_path_loads_no_heavy_module(env: Env) -> None:
     ).stderr  # fmt: skip
     ours = subprocess.run(
         [sys.executable, "-I", "-S", "-E", "-X", "importtime", main.__file__, "-", "--", "true"],
-        env=env, capture_output=True, text=True, check=True,
+        env={**env, "GT_OTEL_DEBUG": "1"},  # else stderr is let go of when the command runs
+        capture_output=True, text=True, check=True,
     ).stderr  # fmt: skip
     names = [{line.rpartition("|")[2].strip() for line in text.splitlines()} for text in (base, ours)]
     added = {name for name in names[1] - names[0] if not name.startswith(("gastown_tracing", "propagation"))}
