@@ -240,6 +240,7 @@ def prime(
     work_rig: str | None = None,
     work_bead: str | None = None,
     work_mol: str | None = None,
+    work_build: str | None = None,
 ) -> Call:
     """Return the span `prime`: an agent is told what to work on.
 
@@ -254,5 +255,6 @@ def prime(
             "work_rig": work_rig,
             "work_bead": work_bead,
             "work_mol": work_mol,
+            "work_build": work_build,
         },
     )

@@ -159,6 +159,8 @@ def plain(value: object) -> "Value":
 def _custom(name: str, value: object) -> "Value":
     if name in RESERVED:
         raise EventError("a record says it by itself")
+    if not name:
+        raise EventError("an attribute has a name")
     return plain(value)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.metrics import Counter, Histogram, MeterProvider
 from opentelemetry.sdk.metrics.export import (
@@ -15,6 +14,7 @@ from opentelemetry.sdk.metrics.export import (
 )
 
 from gastown_tracing.events.schema import COUNTER, GAUGE, HISTOGRAM
+from gastown_tracing.tracing.logger import TownLoggerProvider
 from gastown_tracing.tracing.signals import Signals
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Memory:
         self._exporter = InMemoryLogRecordExporter()  # type: ignore[no-untyped-call] # the SDK's own omission
         self._reader = InMemoryMetricReader(preferred_temporality=_DELTA)
         self._points: dict[tuple[object, ...], dict[str, Any]] = {}
-        logger_provider = LoggerProvider(resource, shutdown_on_exit=False)
+        logger_provider = TownLoggerProvider(resource)
         logger_provider.add_log_record_processor(SimpleLogRecordProcessor(self._exporter))
         meter_provider = MeterProvider([self._reader], resource, shutdown_on_exit=False)
         self.signals = Signals(logger_provider, meter_provider)
