@@ -18,7 +18,7 @@ from propagation.run import new_span_id
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NoReturn
 
     from gastown_tracing.events.schema import Event, Value
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from gastown_tracing.shims.plan import Plan
 else:
     import _signal  # the C half of signal
+
+#: The exit code where nobody reads what is shown: that of a program that died of SIGPIPE.
+PIPE_CLOSED = 141
 
 
 def run(command: str, arguments: "Sequence[str]") -> "NoReturn":
@@ -39,11 +42,10 @@ def run(command: str, arguments: "Sequence[str]") -> "NoReturn":
         said_of = error.program or program
         say(f"{said_of}: {error}; see {error.see or f'{said_of} --help'}")
         posix._exit(USAGE_ERROR)
+    if request.event is None or request.asks:
+        _show(command, request)
     try:
-        if request.event is None or request.asks:
-            _show(command, request)
-        else:
-            _record(request.event, request, program, now)
+        _record(request.event, request, program, now)
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         say(f"{program}: not recorded: {place}{error.strerror or error}")
@@ -52,13 +54,21 @@ def run(command: str, arguments: "Sequence[str]") -> "NoReturn":
     posix._exit(0)
 
 
-def _show(command: str, request: "Request") -> None:
+def _show(command: str, request: "Request") -> "NoReturn":
+    """Print what is asked for instead of a record, and exit."""
     from gastown_tracing.shims.help import listing, text  # whoever records pays for no help
 
     shown = text(command, request.event) if request.asks == HELP else listing()
     rest = f"{shown}\n".encode()
-    while rest:
-        rest = rest[posix.write(1, rest) :]
+    try:
+        while rest:
+            rest = rest[posix.write(1, rest) :]
+    except BrokenPipeError:
+        posix._exit(PIPE_CLOSED)
+    except OSError as error:
+        say(f"gt-trace {command}: cannot write: {error.strerror}")
+        posix._exit(1)
+    posix._exit(0)
 
 
 def _record(event: "Event", request: "Request", program: str, now: int) -> None:
@@ -95,9 +105,17 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
     entry.finish(now, error, error_type)
     entry.write(*entry.lines())
     if event.name == "bead.create" and entry.log.trace_id:
-        from gastown_tracing.journal.index import note_bead  # the same
+        _note_bead(str(own["bead_id"]), entry, plan, note)
 
-        note_bead(telemetry.journal, str(own["bead_id"]), entry.log.trace_id, entry.log.span_id)
+
+def _note_bead(bead_id: str, entry: Entry, plan: "Plan", note: "Callable[[str], None]") -> None:
+    """Say in the journal's index which span made a bead, for later events to be linked to it."""
+    from gastown_tracing.journal.index import note_bead  # one event of many
+
+    try:
+        note_bead(plan.telemetry.journal, bead_id, entry.log.trace_id, entry.log.span_id)
+    except OSError as error:  # the event is recorded
+        note(f"not in the index: {describe(error)}")
 
 
 def _entry(event: "Event", own: "dict[str, Value]", plan: "Plan", start_ns: int) -> Entry:

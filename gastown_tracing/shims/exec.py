@@ -43,7 +43,7 @@ code, or dead of the same signal.
 
   --event EVENT     what the command is, of the data model's events (default: exec)
   --name NAME       the span's name (default: the event's; for exec the command's)
-  --attr KEY=VALUE  an attribute of the event; may be repeated"""
+  --attr KEY=VALUE  an attribute of the event, or one of your own; may be repeated"""
 
 #: The events that are any command of a program; they are known without the registry.
 COMMANDS = ("exec", "bd.call", "git.operation", "gt.command")

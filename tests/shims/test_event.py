@@ -287,6 +287,16 @@ def test_help_and_the_list(shell: Shell) -> None:
     assert not Path(shell.journal.root).exists()
 
 
+def test_a_list_that_nobody_reads_ends_quietly(shell: Shell) -> None:
+    """As a program that died of SIGPIPE, and without a word."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "gastown_tracing.cli", "event", "--list"]
+    done = subprocess.run(command, env=shell.env, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
 def test_a_full_disk_is_one_line_and_the_script_goes_on(shell: Shell, gt_trace: Callable[..., Done]) -> None:
     """What cannot be written is said in one line on stderr; the exit code is 0."""
     shell("nudge", "x")
