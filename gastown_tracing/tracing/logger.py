@@ -82,7 +82,7 @@ class TownLogger(NoOpLogger):
             severity_number=severity_number,
             severity_text=severity_text,
             body=body,
-            attributes={**run.common(), **(attributes or {})},
+            attributes={**run.common(), "log.record.uid": active.outlet.new_uid(), **(attributes or {})},
             event_name=event_name,
             exception=exception,
         )
@@ -165,7 +165,7 @@ def emit_standard(
         severity_number=SeverityNumber(severity),
         severity_text=severity_text,
         body=body,
-        attributes={**run.common(), **attributes},
+        attributes={**run.common(), **attributes, "log.record.uid": active.outlet.new_uid()},
     )
 
 

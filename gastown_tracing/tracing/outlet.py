@@ -33,7 +33,7 @@ class Outlet:
 
     def __init__(self, signals: Signals, new_uid: Callable[[], str] = random_uid) -> None:
         self._signals = signals
-        self._new_uid = new_uid
+        self.new_uid = new_uid
         self._feeds: dict[str, tuple[Feed, ...]] = {}
         #: Whether any of what it is handed goes anywhere.
         self.takes = signals.logger_provider is not None or signals.meter_provider is not None
@@ -49,7 +49,7 @@ class Outlet:
             feed.measure(attributes, context, failed)
         logger = self._signals.logger
         if logger is not None:
-            attributes["log.record.uid"] = self._new_uid()
+            attributes["log.record.uid"] = self.new_uid()
             severity, text = ERROR if failed else INFO
             record = LogRecord(
                 timestamp=time_ns,

@@ -58,6 +58,10 @@ def test_a_programs_log_records_are_in_its_trace() -> None:
     assert (found["run.id"], found["role"], found["queue"], found["who"]) == (RUN_ID, "mayor", 3, "{'a': 1}")
     assert (found["code.file.path"], found["code.function.name"]) == ("<string>", "<module>")
     assert isinstance(found["code.line.number"], int)
+    assert (
+        len({str(attributes(record.attributes)["log.record.uid"]) for record in (inside, outside, *others)})
+        == 7
+    )
     assert "trace_id" not in found
     assert abs(inside.time_unix_nano - sling.start_time_unix_nano) < 5e9
     found = attributes(outside.attributes)
@@ -321,4 +325,4 @@ def test_dropped_attributes_do_not_warn() -> None:
     with sink() as server:
         python(source, direct(server, OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="5"))
         (record,) = server.logs()
-    assert (len(record.attributes), record.dropped_attributes_count) == (5, 19)
+    assert (len(record.attributes), record.dropped_attributes_count) == (5, 20)
