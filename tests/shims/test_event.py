@@ -359,6 +359,7 @@ def test_text_that_is_no_utf_8_is_recorded_readably(shell: Shell) -> None:
         ["event", "sling", "bead=de-1", "target=x"],
         ["mail", "send", "to=x", "--attr", "a=b"],
         ["event", "bd.call", "args=list --json", "duration_ms=2"],
+        ["event", "pane.output", "session=s", "content=x"],
         ["done"],
         ["prime", "bead=de-1"],
     ],
@@ -369,6 +370,7 @@ def test_recording_loads_no_heavy_module(words: list[str], shell: Shell) -> None
     program = f"import sys; sys.path.insert(0, {root!r}); sys.argv = {argv!r}"
     program += "; from gastown_tracing.cli import main; main()"
     bare = [sys.executable, "-I", "-S", "-E", "-X", "importtime", "-c"]
+    shell.env["GT_LOG_PANE_OUTPUT"] = "true"
     shell(*words)  # now there is a journal
     names = []
     for code in ("pass", program):
