@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 import gastown_tracing as gt
-from gastown_tracing.testing import START_NS, capture
+from gastown_tracing.testing import START_NS, CapturedSpans, capture
 
 pytest_plugins = ["pytester"]
 
@@ -42,6 +44,79 @@ def test_captured_spans_are_the_same_at_every_run() -> None:
         "events": [],
         "links": [],
     }
+
+
+def test_log_records_and_metrics_are_captured_alike() -> None:
+    """Plain dicts with the ids of their spans; metrics add up until they are cleared."""
+
+    def run() -> tuple[list[dict[str, object]], list[dict[str, object]]]:
+        with capture() as captured:
+            gt.record_nudge(target="before")
+            captured.clear()
+            assert (captured.logs(), captured.metrics()) == ([], [])
+            for _ in range(2):
+                gt.record_bd_call(args=["list"], duration_ms=2.5)
+                captured.metrics()
+        return captured.logs(), captured.metrics()
+
+    (logs, metrics), again = run(), run()
+    assert (logs, metrics) == again
+    traces = ["10000000000000000000000000000002", "10000000000000000000000000000003"]
+    assert [log["trace_id"] for log in logs] == traces
+    assert logs[0] == {
+        "name": "bd.call",
+        "body": "bd.call",
+        "severity": "INFO",
+        "time_ns": START_NS + 1_000_000,
+        "trace_id": traces[0],
+        "span_id": "1000000000000002",
+        "attributes": {
+            "subcommand": "list",
+            "args": "list",
+            "duration_ms": 2.5,
+            "status": "ok",
+            "error": "",
+            "log.record.uid": "10000000000000000000000000000002",
+        },
+    }
+    assert metrics == [
+        {
+            "name": "gastown.bd.calls.total",
+            "kind": "counter",
+            "labels": {"status": "ok", "subcommand": "list"},
+            "value": 2,
+            "trace_ids": traces,
+        },
+        {
+            "name": "gastown.bd.duration_ms",
+            "kind": "histogram",
+            "labels": {"subcommand": "list"},
+            "count": 2,
+            "sum": 5.0,
+            "trace_ids": traces,
+        },
+    ]
+
+
+def test_what_a_program_logs_and_its_gauges_are_captured(captured_spans: CapturedSpans) -> None:
+    """A record of `logging` has no event name, but the span's ids; a gauge has its last value."""
+    logger = logging.getLogger("test_testing_kit")
+    handler = gt.LogHandler()
+    logger.addHandler(handler)
+    with gt.sling(bead="de-1"):
+        logger.warning("on %s", "fire")
+    logger.removeHandler(handler)
+    gt.record("scheduler.dispatch_cycle", capacity_free=3)
+    gt.record("scheduler.dispatch_cycle", capacity_free=2)
+    logged = captured_spans.logs()[0]
+    assert (logged["name"], logged["body"], logged["severity"]) == ("", "on fire", "WARN")
+    assert logged["span_id"] == captured_spans.one("sling")["span_id"]
+    (gauge,) = [found for found in captured_spans.metrics() if found["kind"] == "gauge"]
+    assert (gauge["name"], gauge["labels"], gauge["value"]) == (
+        "scheduler.capacity_usage",
+        {"state": "free"},
+        2,
+    )
 
 
 def test_capturing_leaves_nothing_behind() -> None:
