@@ -11,6 +11,7 @@ from gastown_tracing.events.registry import EVENTS, METRICS
 from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import command_line, filled, recordable
 from gastown_tracing.masking import subcommand
+from gastown_tracing.tracing.operation import text_of
 from propagation.work import WorkContext
 
 TYPE_CHECKING = False
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 #: The keyword of an attribute that no event has: it is for spans alone.
 PID = "process_pid"
+#: Nanoseconds that an event lasts at most, so that its end is a time that OTLP can say: 146 years.
+_LONGEST = float(1 << 62)
 _WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
@@ -43,7 +46,7 @@ def record(name: str, /, *, error: str = "", **attributes: object) -> None:
         if event is None:
             active.note(f"unknown event: {name}")
         elif not event.gate or active.settings.flag(event.gate):
-            _record(active, event, attributes, error)
+            _record(active, event, attributes, text_of(error, str) if error else "")
     except Exception as broken:  # the host must not notice
         active.note(f"event {name} not recorded: {broken!r}")
 
@@ -103,7 +106,8 @@ def record_span(
     and begins at `start_ns`, else as much earlier as the event lasted, else when it ends.
     """
     try:
-        _record_span(active, event, attributes, links=links, times=(start_ns, end_ns), error=error)
+        said = text_of(error, str) if error else ""
+        _record_span(active, event, attributes, links=links, times=(start_ns, end_ns), error=said)
     except Exception as broken:  # the host must not notice
         active.note(f"event {event.name} not recorded: {broken!r}")
 
@@ -133,7 +137,7 @@ def exit_meaning(own: Mapping[str, Value], found: dict[str, Value]) -> tuple[str
     code = own.get("exit_code")
     if not isinstance(code, int) or not code:
         return "", ""
-    if code > 0:
+    if code > 0 or code < -128:
         return f"exit code {code}", str(code)
     import signal  # 4 ms, for the few that are killed
 
@@ -241,7 +245,7 @@ def _stretch(
     """Return when a span began and ended; where only that says how long it took, put it on the event."""
     start, end = times
     lasted = own.get(event.elapsed)
-    nanoseconds = max(0, int(float(lasted) * 1e6)) if lasted is not None else 0
+    nanoseconds = int(min(max(0.0, float(lasted) * 1e6), _LONGEST)) if lasted is not None else 0
     if end is None:
         end = active.now() if start is None or lasted is None else start + nanoseconds
     if start is None:

@@ -376,3 +376,15 @@ def test_links_and_times_of_a_span_at_once(captured_spans: CapturedSpans) -> Non
     assert (first["end_ns"], first["attributes"]["duration_ms"]) == (2_000_005, 2.0)
     assert (second["start_ns"], second["end_ns"]) == (5, 3_000_005)
     assert third["end_ns"] >= third["start_ns"]
+
+
+def test_extremes_stay_what_otlp_can_say(captured_spans: CapturedSpans) -> None:
+    """Exit codes that are no signal's, lengths beyond all time, an error that UTF-8 cannot hold."""
+    active = context.runtime
+    assert active is not None
+    gt.record("bd.call", exit_code=-(1 << 63), duration_ms=1e300, error="\ud800")
+    record_span(active, EVENTS["git.operation"], {"operation": "push", "duration_ms": 1e300}, start_ns=5)
+    bd_call, push = captured_spans.as_dicts()
+    assert (bd_call["attributes"]["exit_code"], bd_call["attributes"]["error"]) == (-(1 << 63), "?")
+    assert (bd_call["start_ns"], push["start_ns"]) == (0, 5)
+    assert push["end_ns"] < 1 << 63
