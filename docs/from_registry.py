@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from gastown_tracing.events.registry import AGES, COMMON, DEPTHS, DURATIONS, EVENTS, METRICS, OUTCOME
 from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, WORDS, Attribute, Event, Metric
+from gastown_tracing.events.semconv import MAIL_KINDS, MESSAGING, PROGRAMS
 
 #: Other names of typed functions, by the names that they have.
 ALIASES = {"record_mail": "record_mail_message"}
@@ -139,6 +140,7 @@ def reference() -> str:
         ],
         *map(section, EVENTS.values()),
         f"\n## On every record\n\n{ON_EVERY_RECORD}\n\n{attributes_table([*COMMON, *OUTCOME])}",
+        f"\n## OpenTelemetry's own names\n\n{THEIR_NAMES}\n\n{their_names()}",
         f"\n## Other metrics\n\n{OTHER_METRICS}\n\n{metrics_table(METRICS.values())}",
         f"\n## What backends should index\n\n{', '.join(f'`{name}`' for name in indexed())}.",
         f"\n## Buckets\n\n{buckets()}",
@@ -162,6 +164,9 @@ ON_EVERY_RECORD = """\
 As far as they are known. An event's own attribute of the same name goes before. Only events that can fail
 have `status` and `error`. Each log record has a `log.record.uid`, 32 hex digits, so that a repeated delivery
 can be told."""
+THEIR_NAMES = (
+    "Spans, and they alone, also say these facts by the names of OpenTelemetry's semantic conventions."
+)
 OTHER_METRICS = "They belong to no event: probes, the relay and long-lived processes measure them."
 
 
@@ -172,7 +177,7 @@ def anchor(name: str) -> str:
 
 def section(event: Event) -> str:
     """Return what there is to know about one event."""
-    facts = [f"span: {event.kind}" if event.is_span else "no span", event.stability]
+    facts = [f"span: {kinds(event)}" if event.is_span else "no span", event.stability]
     if event.gate:
         facts.append(f"only with `{event.gate}`")
     if not event.outcome:
@@ -182,6 +187,25 @@ def section(event: Event) -> str:
     if event.metrics:
         lines += ["", metrics_table(event.metrics)]
     return "\n".join(lines)
+
+
+def kinds(event: Event) -> str:
+    """Return the kind of an event's span, and on what it depends."""
+    other = [f"{kind} for {operation}" for operation, kind in MAIL_KINDS.items() if event.name == "mail"]
+    return ", ".join([event.kind, *other])
+
+
+def their_names() -> str:
+    """Return which events have which names of OpenTelemetry's, as a table."""
+    mail = [f"`{theirs}` (`{ours}`)" for theirs, ours in MESSAGING.items()]
+    command = ["`process.executable.name`", "`process.pid`", "`process.exit.code` (`exit_code`)"]
+    rows = [
+        ("`mail`", ["`messaging.system`: `gastown`", *mail]),
+        (", ".join(f"`{name}`" for name in PROGRAMS), command),
+        ("any that failed", ["`error.type`: an exception's type, an exit code or a signal's name"]),
+    ]
+    lines = [f"| {events} | {', '.join(found)} |" for events, found in rows]
+    return "\n".join(["| event | attributes |", "|---|---|", *lines])
 
 
 def ways(event: Event) -> Iterator[str]:
