@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import netrc  # noqa: F401 # requests loads it with the first request, and a fork meanwhile would leave it locked
 import os
 from typing import TYPE_CHECKING, Any, Protocol
 
+import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.util.re import parse_env_headers
 
@@ -120,7 +122,8 @@ def _maker(
     strangers = any(os.environ.get(name) not in {None, env.get(name)} for name in names)
 
     def make() -> _Exporter:
-        made: _Exporter = exporter(url, **keywords)
+        session = _Session() if keywords["certificate_file"] and not _has_credentials() else None
+        made: _Exporter = exporter(url, **keywords, session=session)
         if strangers:
             # The exporter adds the headers of `os.environ` to those it is given, and nothing public takes
             # them away: another endpoint's keys, where `init(env=…)` is not the process's environment.
@@ -131,6 +134,20 @@ def _maker(
         return made
 
     return make
+
+
+class _Session(requests.Session):
+    """A session whose certificate goes before REQUESTS_CA_BUNDLE, which otherwise beats a session's own."""
+
+    def merge_environment_settings(self, *args: Any) -> Any:
+        """Return the settings of one request."""
+        return {**super().merge_environment_settings(*args), "verify": self.verify}
+
+
+def _has_credentials() -> bool:
+    """Return whether a package is named that makes sessions with credentials for the exporters."""
+    prefix, suffix = "OTEL_PYTHON_EXPORTER_OTLP_HTTP_", "CREDENTIAL_PROVIDER"
+    return any(name.startswith(prefix) and name.endswith(suffix) for name in os.environ)
 
 
 def _exporter_of(signal: str) -> type[Any]:

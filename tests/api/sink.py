@@ -43,7 +43,7 @@ class Sink(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, certificate: tuple[str, str] | None = None) -> None:
+    def __init__(self, certificate: tuple[str, str] | None = None, clients: str = "") -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status = 200
         self.seen: list[tuple[str, dict[str, str]]] = []
@@ -53,6 +53,9 @@ class Sink(ThreadingHTTPServer):
             self._scheme = "https"
             settings = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             settings.load_cert_chain(*certificate)
+            if clients:
+                settings.verify_mode = ssl.CERT_REQUIRED
+                settings.load_verify_locations(clients)
             self.socket = settings.wrap_socket(self.socket, server_side=True)
 
     @property
@@ -136,9 +139,12 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextlib.contextmanager
-def sink(certificate: tuple[str, str] | None = None) -> Iterator[Sink]:
-    """Run a sink; with `certificate`, the files of a certificate and its key, over TLS."""
-    with Sink(certificate) as server:
+def sink(certificate: tuple[str, str] | None = None, clients: str = "") -> Iterator[Sink]:
+    """Run a sink; with `certificate`, the files of a certificate and its key, over TLS.
+
+    `clients` is the file of a certificate that clients must show.
+    """
+    with Sink(certificate, clients) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
