@@ -23,13 +23,13 @@ _LATE = -100
 class Termination:
     """Sends what waits when SIGTERM comes, and then dies of it, so that whoever waits sees the same end.
 
-    `finish(timeout)` sends. It is called in the signal's handler, by the main thread, so that the program
-    does nothing more; a second SIGTERM meanwhile kills at once. Where a thread was interrupted while it held
-    an instrument's lock the metrics are lost, when the time is up.
+    `send(timeout)` does that. It is called in the signal's handler, by the main thread, so that the program
+    does nothing more; a second SIGTERM meanwhile kills at once. Where the main thread was interrupted while
+    it held an instrument's lock, the metrics are lost when the time is up.
     """
 
-    def __init__(self, finish: Callable[[float], bool]) -> None:
-        self._finish = finish
+    def __init__(self, send: Callable[[float], bool]) -> None:
+        self._send = send
         self._finishing = 0  # the process that is at it: a forked child is not
         self._asked = False
 
@@ -49,7 +49,7 @@ class Termination:
         """Send what waits, and leave the signal alone afterwards; die of one that came meanwhile."""
         self._finishing = os.getpid()
         try:
-            return self._finish(timeout)
+            return self._send(timeout)
         finally:
             self._finishing = 0
             self._remove()
@@ -69,7 +69,7 @@ class Termination:
             self._asked = True
             return
         try:
-            self._finish(SHUTDOWN_TIMEOUT)
+            self._send(SHUTDOWN_TIMEOUT)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
 

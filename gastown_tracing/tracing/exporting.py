@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import warnings
 import weakref
 from typing import TYPE_CHECKING
 
 # The one way to tell instrumentations (of requests, of logging) that this is telemetry's own work; the SDK's
 # processors use it, and the public helper for it is in another package.
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESSED
-from opentelemetry.context import attach, detach, get_value, set_value
+from opentelemetry.context import attach, create_key, detach, get_value, set_value
 from opentelemetry.sdk.trace import SpanProcessor
 
 if TYPE_CHECKING:
@@ -24,12 +25,20 @@ if TYPE_CHECKING:
 
 #: The loggers under which the HTTP client says what it does.
 HTTP_LOGGERS = ("urllib3.connectionpool", "urllib3.connection", "urllib3.util.retry")
+#: Those under which the SDK's exporters do.
+EXPORTER_LOGGERS = (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.exporter.otlp.proto.http.metric_exporter",
+    "opentelemetry.exporter.otlp.proto.http._log_exporter",
+)
+_OURS = create_key("gastown_tracing.exporting")
 
 
 @contextlib.contextmanager
 def exporting() -> Iterator[None]:
     """Say that what this thread does is telemetry's own work, which nobody traces or logs."""
-    token = attach(set_value(SUPPRESSED, True))
+    token = attach(set_value(SUPPRESSED, True, set_value(_OURS, True)))
     try:
         yield
     finally:
@@ -37,7 +46,7 @@ def exporting() -> Iterator[None]:
 
 
 def is_exporting() -> bool:
-    """Return whether this thread does telemetry's own work."""
+    """Return whether this thread does the work of anybody's telemetry."""
     return bool(get_value(SUPPRESSED))
 
 
@@ -93,29 +102,37 @@ class Quiet:
     print these warnings on stderr, where they would be taken for the host's; a host that has configured
     logging still gets them. What the HTTP client logs about our requests is dropped.
 
-    `opentelemetry` is False for a program with an SDK of its own: it sees those warnings where it expects
-    them.
+    `opentelemetry` is False for a program with an SDK of its own: it sees warnings where it expects them, but
+    for those of our exporters.
     """
 
     def __init__(self, note: Note, *, opentelemetry: bool) -> None:
         self._handler = NoteHandler(note)
-        self._loggers = [logging.getLogger(name) for name in HTTP_LOGGERS]
-        self._sdk = logging.getLogger("opentelemetry")
+        self._filtered = dict.fromkeys(HTTP_LOGGERS, _is_not_ours)
         if opentelemetry:
-            self._sdk.addHandler(self._handler)
-        for logger in self._loggers:
-            logger.addFilter(not_exporting)
+            logging.getLogger("opentelemetry").addHandler(self._handler)
+        else:
+            self._filtered |= dict.fromkeys(EXPORTER_LOGGERS, self._take)
+        for name, passes in self._filtered.items():
+            logging.getLogger(name).addFilter(passes)
+        # What requests says at its import, about versions that are newer than itself.
+        warnings.filterwarnings("ignore", "urllib3 .* doesn't match a supported version", module="requests")
 
     def end(self) -> None:
         """Leave the loggers as they were."""
-        self._sdk.removeHandler(self._handler)
-        for logger in self._loggers:
-            logger.removeFilter(not_exporting)
+        logging.getLogger("opentelemetry").removeHandler(self._handler)
+        for name, passes in self._filtered.items():
+            logging.getLogger(name).removeFilter(passes)
+
+    def _take(self, record: logging.LogRecord) -> bool:
+        others = _is_not_ours(record)
+        if not others and record.levelno >= logging.WARNING:
+            self._handler.emit(record)
+        return others
 
 
-def not_exporting(record: logging.LogRecord) -> bool:  # noqa: ARG001 # a filter's signature
-    """Return whether the record that is logged has nothing to do with exporting: a filter for loggers."""
-    return not is_exporting()
+def _is_not_ours(record: logging.LogRecord) -> bool:  # noqa: ARG001 # the signature of a logger's filter
+    return not get_value(_OURS)
 
 
 class NoteHandler(logging.Handler):

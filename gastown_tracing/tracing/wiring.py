@@ -89,29 +89,30 @@ class Wiring:
         from gastown_tracing.tracing.ending import Termination, WorkersEnd  # only for those who send
 
         self._workers_end = WorkersEnd(shutdown)
-        self._termination = Termination(self._finish)
+        self._termination = Termination(self._send_rest)
         if on_sigterm:
             self._termination.install()
 
     def finish(self, timeout: float) -> bool:
         """Undo what was done to the process, and send what is left; False where that did not succeed."""
-        return self._termination.finish(timeout) if self._termination else self._finish(timeout)
-
-    def _finish(self, timeout: float) -> bool:
-        deadline = time.monotonic() + timeout
         self.runtime.process_env.undo()
-        senders, self._senders = self._senders, []
-        for sender in senders:  # of all of them first, so that none waits for another
-            sender.begin_end()
-        sent = [sender.end(deadline) for sender in senders]
-        late = [sender.what for sender in senders if sender.late]
-        for what in late:
-            self._notes.add(f"not all {what} were sent within {timeout:g} s")
+        sent = self._termination.finish(timeout) if self._termination else self._send_rest(timeout)
         for sink in (self._spans, self._logs, self._metrics):
             if sink is not None:
                 sink.shutdown()
-        if not late:  # else it stays: what the exporters' threads still say is not the host's
-            self._quiet.end()
+        if not any(sender.late for sender in self._senders):
+            self._quiet.end()  # else it stays: what the exporters' threads still say is not the host's
+        return sent
+
+    def _send_rest(self, timeout: float) -> bool:
+        """Send what is left. It may interrupt this thread anywhere: nothing here waits for a lock."""
+        deadline = time.monotonic() + timeout
+        for sender in self._senders:  # all of them first, so that none waits for another
+            sender.begin_end()
+        sent = [sender.end(deadline) for sender in self._senders]
+        for sender in self._senders:
+            if sender.late:
+                self._notes.add(f"not all {sender.what} were sent within {timeout:g} s")
         return all(sent)
 
     def _attempt(self, what: str, make: Callable[[], T | None]) -> T | None:

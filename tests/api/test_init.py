@@ -274,6 +274,36 @@ def test_a_program_with_an_sdk_of_its_own_keeps_it(env: dict[str, str], journal_
     assert spans["theirs"].attributes["role"] == "mayor"
 
 
+def test_our_exporters_say_nothing_to_a_program_with_an_sdk_of_its_own() -> None:
+    """Their warnings are in provider.errors alone; those of its own exporters it gets as before."""
+    source = f"""{OWN_SDK}
+    import logging
+    import gastown_tracing as gt
+    provider = gt.init()
+    with gt.sling(): pass
+    assert provider.shutdown(0.2) is False
+    assert any("Transient error" in error for error in provider.errors), provider.errors
+    logging.getLogger("opentelemetry.exporter.otlp.proto.http.trace_exporter").warning("theirs")
+    """
+    with refusing() as url:
+        done = python(source, otlp(url), check=False)
+    assert (done.returncode, done.stderr) == (0, "theirs\n")
+
+
+def test_a_signal_that_cannot_be_set_up_leaves_the_others(env: dict[str, str], journal_root: Path) -> None:
+    """Where the SDK's metrics cannot be loaded, spans and log records are recorded all the same."""
+    source = """
+        import sys
+        sys.modules["opentelemetry.sdk.metrics"] = None
+        import gastown_tracing as gt
+        provider = gt.init()
+        with gt.sling(): pass
+        assert "no metrics are sent: ModuleNotFoundError" in provider.errors[0]
+    """
+    python(source, {**env, "GT_OTEL_METRICS_URL": "http://127.0.0.1:9/v1/metrics", "GT_RUN": RUN_UUID})
+    assert [span.name for span in spans_of(journal_root)] == ["sling"]
+
+
 def test_a_forked_child_starts_clean(env: dict[str, str], journal_root: Path) -> None:
     """Parent and child each record their own spans: none twice, ids and process ids of their own."""
     source = """

@@ -193,7 +193,7 @@ def test_a_session_without_a_journal() -> None:
         assert gt.end_session("{RUN_ID}") is False and "without a journal" in provider.errors[0]
     """
     with sink() as server:
-        python(source, {**clean_environ(), "HOME": "/nonexistent", "GT_OTEL_TRACES_URL": server.url})
+        python(source, {**clean_environ(), "HOME": "/nonexistent", **server.env()})
         spans = {span.name: span for span in server.spans()}
     assert set(spans) == {"gt.session", "session.start", "session.stop", "nudge", "sling"}
     root = spans["gt.session"]
@@ -202,6 +202,33 @@ def test_a_session_without_a_journal() -> None:
     assert spans["session.start"].links[0].span_id == spans["sling"].span_id
     assert spans["sling"].trace_id.hex() != RUN_ID
     assert attributes(list(root.attributes))["session.id"] == "gt-demo-rust"
+
+
+def test_the_events_of_a_session_without_a_journal() -> None:
+    """Start, agent and stop are log records in the run, too, and are counted under the session's role."""
+    source = f"""
+        import gastown_tracing as gt
+        gt.init()
+        with gt.session(role="polecat", name="rust", rig="demo", issue="de-1", run_id="{RUN_ID}"):
+            pass
+    """
+    with sink() as server:
+        python(source, {**clean_environ(), "HOME": "/nonexistent", **server.env()})
+        spans = {span.name: span.span_id for span in server.spans()}
+        logs = {record.event_name: record for record in server.logs()}
+        points = {metric.name: server.points(metric.name)[0] for metric in server.metrics()}
+    assert set(logs) == {"session.start", "agent.instantiate", "session.stop"}
+    assert {record.trace_id.hex() for record in logs.values()} == {RUN_ID}
+    assert logs["session.start"].span_id == spans["session.start"]
+    assert logs["agent.instantiate"].span_id == spans["gt.session"]
+    told = attributes(logs["agent.instantiate"].attributes)
+    assert (told["issue_id"], told["run.uuid"], told["agent_name"]) == ("de-1", RUN_UUID, "rust")
+    assert attributes(logs["session.stop"].attributes)["reason"] == "exited"
+    assert {name: attributes(point.attributes) for name, point in points.items()} == {
+        "gastown.agent.instantiations.total": {"status": "ok", "role": "polecat", "rig": "demo"},
+        "gastown.session.starts.total": {"status": "ok", "role": "polecat"},
+        "gastown.session.stops.total": {"status": "ok"},
+    }
 
 
 def test_sessions_in_tests(captured_spans: CapturedSpans) -> None:
