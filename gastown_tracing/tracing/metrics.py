@@ -129,13 +129,18 @@ class Measurements(Sender):
 
     def send(self) -> bool:
         """Send what has been measured until now."""
-        found = self._collector.read(self._timeout)
-        if self.runtime is not None:
-            own = self.runtime.collect()
-            found += [ResourceMetrics(self._resource(), own, "")] if own else []
+        found = self._collector.read(self._timeout) + self._of_runtime()
         if self.theirs is not None:
             found += self.theirs.read(self._timeout)
         return not found or self._endpoint.send(merged(found), "metrics")
+
+    def _of_runtime(self) -> list[ResourceMetrics]:
+        try:
+            own = self.runtime.collect() if self.runtime else []
+        except Exception as error:  # the program's own metrics do not depend on it
+            self._note(f"the process does not measure itself: {error!r}")
+            self.runtime, own = None, []
+        return [ResourceMetrics(self._resource(), own, "")] if own else []
 
     def _after_fork(self) -> None:
         self.theirs = None
@@ -207,13 +212,13 @@ class Metrics:
         if isinstance(present, MeterProvider) and present is not self.provider:
             self._theirs, self.sender.theirs = present, Collector()
             present.add_metric_reader(self.sender.theirs)
-        if runtime_metrics and wanted(env):
-            self.sender.runtime = RuntimeMetrics()
+        self._runtime = RuntimeMetrics() if runtime_metrics and wanted(env) else None
+        self.sender.runtime = self._runtime
 
     def shutdown(self) -> None:
         """Measure nothing more."""
-        if self.sender.runtime is not None:
-            self.sender.runtime.end()
+        if self._runtime is not None:
+            self._runtime.end()
         if self.sender.late:
             return  # its thread may be reading for ever, with locks that taking a reader away would wait for
         self.provider.end()

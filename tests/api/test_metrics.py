@@ -206,6 +206,43 @@ def lived(server: Sink) -> float:
     return (points[0].time_unix_nano - points[0].start_time_unix_nano) / 1e9 if points else 0
 
 
+def test_a_broken_instrumentation_leaves_the_other_metrics(env: dict[str, str]) -> None:
+    """Where system metrics cannot be loaded a line says so, and what the program counts is exported."""
+    source = """
+        import sys
+        sys.modules["opentelemetry.instrumentation.system_metrics"] = None
+        import gastown_tracing as gt
+        from opentelemetry import metrics
+        provider = gt.init()
+        metrics.get_meter("theirs").create_counter("theirs.total").add(1)
+        input()
+        assert provider.shutdown()
+        print(*provider.errors)
+    """
+    with sink() as server:
+        with running(source, {**env, **server.env(), **OFTEN}) as process:
+            wait_until(lambda: lived(server) > 1.2, "a long-lived process")
+            said = ends(process)
+        assert names(server) == {"theirs.total"}
+    assert said.startswith("the process does not measure itself: ModuleNotFoundError")
+    assert said.count("measure itself") == 1
+
+
+def test_exemplars_can_be_switched_off() -> None:
+    """By OpenTelemetry's variable; what it does not know leaves them as they are."""
+    source = """
+        import gastown_tracing as gt
+        gt.init()
+        with gt.sling(): pass
+    """
+    counts = []
+    for named in ("always_off", "always_on", "nonsense"):
+        with sink() as server:
+            python(source, direct(server, OTEL_METRICS_EXEMPLAR_FILTER=named))
+            counts.append(len(server.points("gastown.sling.dispatches.total")[0].exemplars))
+    assert counts == [0, 1, 1]
+
+
 def test_a_short_lived_process_does_not_measure_itself() -> None:
     """A series with one point tells nothing: only what it did is exported, and psutil is not loaded."""
     source = """
