@@ -25,7 +25,7 @@ import gastown_tracing
 from benchmarks.bench_helpers import LATE, NOWHERE, RUN, Side, alternate, bd_call, row, sling
 from benchmarks.measure import Row
 from gastown_tracing import context
-from gastown_tracing.events.registry import DURATIONS
+from gastown_tracing.events.commands import DURATIONS
 from gastown_tracing.tracing.signals import Signals
 
 #: What an event may cost more than the same by hand.

@@ -29,6 +29,16 @@ DURATIONS = (
     *(60e3, 300e3),
 )
 
+_SECOND, _MINUTE, _HOUR, _DAY = 1e3, 60e3, 3600e3, 86400e3
+#: The same for what takes as long as work does (completion, age, latency of a dispatch): 1 s to 7 d.
+AGES = (
+    *(_SECOND, 5 * _SECOND, 15 * _SECOND),
+    *(_MINUTE, 5 * _MINUTE, 15 * _MINUTE),
+    *(_HOUR, 4 * _HOUR, _DAY, 7 * _DAY),
+)
+#: The same for the depth of a queue, in items.
+DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
+
 
 def counts(name: str, doc: str, labels: "Sequence[str] | Mapping[str, str]" = ()) -> Metric:
     """Return the counter of an event: one for each, with its status and these labels."""
@@ -47,6 +57,14 @@ def measures(
     return Metric(name, HISTOGRAM, doc, labels, value=value, buckets=buckets)
 
 
+def adds(
+    name: str, doc: str, value: str, labels: "Sequence[str]" = (), *, fixed: "Mapping[str, str] | None" = None
+) -> Metric:
+    """Return a counter that adds up an attribute."""
+    return Metric(name, COUNTER, doc, (STATUS, *labels), value=value, fixed=fixed)
+
+
+RIG = Attribute("rig", "The rig.", index=True)
 DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT, elapsed=True)
 EXIT_CODE = Attribute("exit_code", "The exit code; 128 and the number of the signal that killed it.", INTEGER)
 _BD_OUTPUT = "GT_LOG_BD_OUTPUT"

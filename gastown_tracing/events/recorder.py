@@ -7,7 +7,8 @@ an event (an unknown name, a value of another type than the registry's) is a lin
 from __future__ import annotations
 
 from gastown_tracing import context as place
-from gastown_tracing.events.registry import EVENTS, METRICS
+from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import command_line, filled, recordable
 from gastown_tracing.masking import subcommand

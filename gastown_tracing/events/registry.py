@@ -1,17 +1,15 @@
-"""Every event, metric and common attribute of the data model, once.
+"""Every event and common attribute of the data model, once.
 
 Constants, validation, the reference in docs/ and the tests derive from these tables: adding an event is
 adding one entry. Names and meanings are the data model's.
 """
 
-from gastown_tracing.events.commands import COMMANDS, DURATION, DURATIONS, EXIT_CODE, counts, measures
+from gastown_tracing.events.commands import AGES, COMMANDS, EXIT_CODE, RIG, adds, counts, measures
 from gastown_tracing.events.schema import (
     COUNTER,
     DEVELOPMENT,
     FLAG,
     FLOAT,
-    GAUGE,
-    HISTOGRAM,
     INTEGER,
     INTERNAL,
     STATUS,
@@ -19,27 +17,11 @@ from gastown_tracing.events.schema import (
     Event,
     Metric,
 )
+from gastown_tracing.events.town import TOWN
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-_SECOND, _MINUTE, _HOUR, _DAY = 1e3, 60e3, 3600e3, 86400e3
-#: The same for what takes as long as work does (completion, age, latency of a dispatch): 1 s to 7 d.
-AGES = (
-    *(_SECOND, 5 * _SECOND, 15 * _SECOND),
-    *(_MINUTE, 5 * _MINUTE, 15 * _MINUTE),
-    *(_HOUR, 4 * _HOUR, _DAY, 7 * _DAY),
-)
-#: The same for the depth of a queue, in items.
-DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
-
-
-def _adds(
-    name: str, doc: str, value: str, labels: "Sequence[str]" = (), *, fixed: "Mapping[str, str] | None" = None
-) -> Metric:
-    """Return a counter that adds up an attribute."""
-    return Metric(name, COUNTER, doc, (STATUS, *labels), value=value, fixed=fixed)
+    pass
 
 
 # What stands on every record, where it is known.
@@ -63,7 +45,6 @@ OUTCOME = (
     Attribute("error", "Why it failed; empty where it did not."),
 )
 
-_RIG = Attribute("rig", "The rig.", index=True)
 #: Where an agent was allocated says nothing about whose work it does.
 _WORKS_RIG = Attribute("rig", "The work's rig, else the agent's.", default=("work_rig", "rig"), index=True)
 _ROLE = Attribute("role", "The agent's role.", index=True)
@@ -101,7 +82,7 @@ _SESSIONS = (
             _ROLE,
             Attribute("agent_name", "The agent's name."),
             Attribute("session_id", "The session's name in tmux.", index=True),
-            _RIG,
+            RIG,
             Attribute("issue_id", "The bead that it was started for."),
             Attribute("git_branch", "The branch of its working directory."),
             Attribute("git_commit", "The commit of its working directory."),
@@ -149,7 +130,7 @@ _SESSIONS = (
         "A crew member's session came to a new phase.",
         (
             Attribute("crew", "The crew member.", required=True),
-            _RIG,
+            RIG,
             Attribute("phase", "The phase.", required=True, values=("start", "push", "done", "idle")),
         ),
         metrics=(counts("gastown.crew.sessions.total", "Phases of crew sessions.", ("phase",)),),
@@ -264,7 +245,7 @@ _AGENTS = (
                 fixed={"event_type": "usage"},
             ),
             *[
-                _adds(
+                adds(
                     "gastown.agent.tokens.total",
                     "Tokens used.",
                     f"{kind}_tokens",
@@ -273,7 +254,7 @@ _AGENTS = (
                 )
                 for kind in _TOKENS
             ],
-            _adds("gastown.agent.cost.total", "US dollars spent.", "cost_usd", ("model", "role", "rig")),
+            adds("gastown.agent.cost.total", "US dollars spent.", "cost_usd", ("model", "role", "rig")),
         ),
         outcome=False,
     ),
@@ -373,14 +354,14 @@ _WORK = (
     Event(
         "polecat.spawn",
         "A polecat was made.",
-        (Attribute("name", "The polecat.", required=True), _RIG),
+        (Attribute("name", "The polecat.", required=True), RIG),
         kind=INTERNAL,
         metrics=(counts("gastown.polecat.spawns.total", "Polecats made.", ("rig",)),),
     ),
     Event(
         "polecat.remove",
         "A polecat was removed.",
-        (Attribute("name", "The polecat.", required=True), _RIG),
+        (Attribute("name", "The polecat.", required=True), RIG),
         kind=INTERNAL,
         metrics=(counts("gastown.polecat.removes.total", "Polecats removed.", ("rig",)),),
     ),
@@ -457,162 +438,6 @@ _BEADS = (
     ),
 )
 
-_TOWN = (
-    Event(
-        "refinery.dispatch",
-        "The refinery took an item from its merge queue.",
-        (
-            Attribute("bead_id", "The merge request.", required=True),
-            Attribute("queue_depth", "How many items were still waiting.", INTEGER),
-            Attribute("wait_ms", "How long it had waited, in milliseconds.", FLOAT),
-            _RIG,
-        ),
-        kind=INTERNAL,
-        metrics=(
-            counts("gastown.refinery.dispatches.total", "Items taken.", ("rig",)),
-            measures(
-                "gastown.refinery.dispatch_latency_ms",
-                "How long items waited in the queue.",
-                "wait_ms",
-                ("rig",),
-                AGES,
-            ),
-        ),
-        outcome=False,
-    ),
-    Event(
-        "scheduler.dispatch_cycle",
-        "The scheduler looked for work to hand on.",
-        (
-            Attribute("dispatched", "How many beads it handed on.", INTEGER),
-            Attribute("failed", "How many it could not.", INTEGER),
-            Attribute("skipped", "How many it left.", INTEGER),
-            Attribute("skip_reason", "Why."),
-            Attribute("retried", "How many it tried again.", INTEGER),
-            Attribute("quarantined", "How many it gave up.", INTEGER),
-            Attribute("queue_depth", "How many beads were waiting.", INTEGER),
-            Attribute("capacity_free", "Free slots.", INTEGER),
-            Attribute("capacity_used", "Used slots.", INTEGER),
-        ),
-        metrics=(
-            *[
-                _adds(
-                    "scheduler.dispatch_cycle",
-                    "Beads by what a cycle made of them.",
-                    result,
-                    fixed={"result": result},
-                )
-                for result in ("dispatched", "failed", "skipped")
-            ],
-            measures("scheduler.queue_depth", "Beads waiting at each cycle.", "queue_depth", (), DEPTHS),
-            *[
-                Metric(
-                    "scheduler.capacity_usage",
-                    GAUGE,
-                    "Slots for polecats.",
-                    value=f"capacity_{state}",
-                    fixed={"state": state},
-                )
-                for state in ("free", "used")
-            ],
-        ),
-        outcome=False,
-        stability=DEVELOPMENT,
-    ),
-    Event(
-        "witness.patrol",
-        "The witness looked after its polecats.",
-        (
-            _RIG,
-            DURATION,
-            Attribute("stale_count", "How many had stalled.", INTEGER),
-            Attribute("restart_count", "How many it started again.", INTEGER),
-        ),
-        kind=INTERNAL,
-        metrics=(counts("gastown.witness.patrols.total", "Patrols.", ("rig",)),),
-        stability=DEVELOPMENT,
-    ),
-    Event(
-        "deacon.transition",
-        "The deacon came to a new state.",
-        (
-            Attribute("from_state", "The state before."),
-            Attribute("to_state", "The state now.", required=True),
-            Attribute("cycle", "The number of its cycle.", INTEGER),
-        ),
-        metrics=(counts("gastown.deacon.transitions.total", "Transitions.", ("to_state",)),),
-        outcome=False,
-        stability=DEVELOPMENT,
-    ),
-)
 
 #: Every event by its name.
-EVENTS = {event.name: event for event in (*_SESSIONS, *_AGENTS, *_WORK, *COMMANDS.values(), *_BEADS, *_TOWN)}
-
-_PLACE = ("session", "role", "rig")
-
-
-def _gauge(name: str, doc: str, labels: "Sequence[str]" = (), stability: str = DEVELOPMENT) -> Metric:
-    return Metric(name, GAUGE, doc, labels, stability=stability)
-
-
-#: Metrics that no event feeds: what a probe, the relay or a long-lived process measures.
-METRICS = {
-    metric.name: metric
-    for metric in (
-        _gauge("gastown.refinery.queue_depth", "Items that wait in the merge queue.", ("rig",), "stable"),
-        Metric(
-            "gastown.refinery.item_age_ms",
-            HISTOGRAM,
-            "The age of the oldest waiting item, at each poll.",
-            ("rig",),
-            buckets=AGES,
-        ),
-        Metric("gastown.probe.errors.total", COUNTER, "Sources that could not be read.", ("probe",)),
-        Metric(
-            "gastown.runtime.gc_pause_ms",
-            HISTOGRAM,
-            "Pauses for garbage collection.",
-            ("generation",),
-            buckets=(0.1, 0.5, 1.0, 2.5, *DURATIONS),
-        ),
-        _gauge("gastown.dolt.connections", "Connections to Dolt."),
-        Metric(
-            "gastown.dolt.query_duration_ms",
-            HISTOGRAM,
-            "How long a query took.",
-            buckets=DURATIONS,
-            stability=DEVELOPMENT,
-        ),
-        _gauge("gastown.dolt.replication_lag_ms", "How far a replica is behind."),
-        _gauge("gastown.dolt.healthy", "Whether Dolt answers: 1 or 0."),
-        _gauge(
-            "gastown.token.cost_usd",
-            "US dollars that a session has spent.",
-            (*_PLACE, "agent_type"),
-        ),
-        _gauge("gastown.session.health", "The share of operations that succeeded, 0 to 1.", _PLACE),
-        Metric(
-            "gastown.session.cpu_seconds",
-            COUNTER,
-            "Processor time of a session's process tree.",
-            _PLACE,
-            stability=DEVELOPMENT,
-        ),
-        _gauge("gastown.session.memory_bytes", "Memory of a session's process tree.", _PLACE),
-        _gauge("gastown.session.processes", "Processes of a session.", _PLACE),
-        _gauge("gastown.session.network_connections", "Network connections of a session.", _PLACE),
-        Metric(
-            "gastown.session.disk_io_bytes",
-            COUNTER,
-            "Bytes that a session's process tree read and wrote.",
-            (*_PLACE, "direction"),
-            stability=DEVELOPMENT,
-        ),
-        _gauge(
-            "gastown.town.disk_free_bytes", "Free space of the town's and the journal's disks.", ("path",)
-        ),
-        _gauge("gastown.session.idle_ms", "Time since a session's last record.", _PLACE),
-        _gauge("gastown.sessions.live", "Sessions that live.", ("role", "rig")),
-    )
-}
+EVENTS = {event.name: event for event in (*_SESSIONS, *_AGENTS, *_WORK, *COMMANDS.values(), *_BEADS, *TOWN)}

@@ -34,7 +34,7 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One measurement: of a metric of `events.registry.METRICS`, with its labels."""
+    """One measurement: of a metric of `events.metrics.METRICS`, with its labels."""
 
     metric: str
     value: float

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gastown_tracing import context
+from gastown_tracing.events.metrics import METRICS
 from gastown_tracing.events.recorder import measure, record, record_span
-from gastown_tracing.events.registry import EVENTS, METRICS
+from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.probes.probe import ProbeError, Reading, Unread
 from gastown_tracing.tracing.operation import Operation
 from propagation.traceparent import SAMPLED

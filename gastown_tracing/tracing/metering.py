@@ -11,7 +11,7 @@ import sys
 import time
 from bisect import bisect_left
 
-from gastown_tracing.events.registry import METRICS
+from gastown_tracing.events.metrics import METRICS
 from gastown_tracing.tracing.operation import LONG_NS
 
 TYPE_CHECKING = False

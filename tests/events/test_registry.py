@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from gastown_tracing.config import SETTINGS
-from gastown_tracing.events.registry import AGES, COMMON, DURATIONS, EVENTS, METRICS, OUTCOME
+from gastown_tracing.events.commands import AGES, DURATIONS
+from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.registry import COMMON, EVENTS, OUTCOME
 from gastown_tracing.events.schema import (
     CLIENT,
     COUNTER,

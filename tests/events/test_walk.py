@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gastown_tracing.events.registry import EVENTS, METRICS
+from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import Event
 from tests.api.sink import sink
 from tests.events.arrived import from_sink

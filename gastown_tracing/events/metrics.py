@@ -1,0 +1,76 @@
+"""The metrics that no event feeds: what a probe, the relay or a long-lived process measures."""
+
+from gastown_tracing.events.commands import AGES, DURATIONS
+from gastown_tracing.events.schema import COUNTER, DEVELOPMENT, GAUGE, HISTOGRAM, Metric
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_PLACE = ("session", "role", "rig")
+
+
+def _gauge(name: str, doc: str, labels: "Sequence[str]" = (), stability: str = DEVELOPMENT) -> Metric:
+    return Metric(name, GAUGE, doc, labels, stability=stability)
+
+
+#: Each by its name.
+METRICS = {
+    metric.name: metric
+    for metric in (
+        _gauge("gastown.refinery.queue_depth", "Items that wait in the merge queue.", ("rig",), "stable"),
+        Metric(
+            "gastown.refinery.item_age_ms",
+            HISTOGRAM,
+            "The age of the oldest waiting item, at each poll.",
+            ("rig",),
+            buckets=AGES,
+        ),
+        Metric("gastown.probe.errors.total", COUNTER, "Sources that could not be read.", ("probe",)),
+        Metric(
+            "gastown.runtime.gc_pause_ms",
+            HISTOGRAM,
+            "Pauses for garbage collection.",
+            ("generation",),
+            buckets=(0.1, 0.5, 1.0, 2.5, *DURATIONS),
+        ),
+        _gauge("gastown.dolt.connections", "Connections to Dolt."),
+        Metric(
+            "gastown.dolt.query_duration_ms",
+            HISTOGRAM,
+            "How long a query took.",
+            buckets=DURATIONS,
+            stability=DEVELOPMENT,
+        ),
+        _gauge("gastown.dolt.replication_lag_ms", "How far a replica is behind."),
+        _gauge("gastown.dolt.healthy", "Whether Dolt answers: 1 or 0."),
+        _gauge(
+            "gastown.token.cost_usd",
+            "US dollars that a session has spent.",
+            (*_PLACE, "agent_type"),
+        ),
+        _gauge("gastown.session.health", "The share of operations that succeeded, 0 to 1.", _PLACE),
+        Metric(
+            "gastown.session.cpu_seconds",
+            COUNTER,
+            "Processor time of a session's process tree.",
+            _PLACE,
+            stability=DEVELOPMENT,
+        ),
+        _gauge("gastown.session.memory_bytes", "Memory of a session's process tree.", _PLACE),
+        _gauge("gastown.session.processes", "Processes of a session.", _PLACE),
+        _gauge("gastown.session.network_connections", "Network connections of a session.", _PLACE),
+        Metric(
+            "gastown.session.disk_io_bytes",
+            COUNTER,
+            "Bytes that a session's process tree read and wrote.",
+            (*_PLACE, "direction"),
+            stability=DEVELOPMENT,
+        ),
+        _gauge(
+            "gastown.town.disk_free_bytes", "Free space of the town's and the journal's disks.", ("path",)
+        ),
+        _gauge("gastown.session.idle_ms", "Time since a session's last record.", _PLACE),
+        _gauge("gastown.sessions.live", "Sessions that live.", ("role", "rig")),
+    )
+}
