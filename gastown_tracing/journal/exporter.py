@@ -169,6 +169,7 @@ class JournalLogProcessor(_Lines, LogRecordProcessor):
         if not self._is_open():
             return
         record = _convert_log(log_record.log_record)
+        record.dropped_attributes = log_record.dropped_attributes
         run_id = record.attributes.get("run.id") or self._run_id
         trace_id = record.trace_id or parse_run_id(str(run_id or ""))
         directory = (

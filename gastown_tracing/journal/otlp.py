@@ -109,6 +109,7 @@ class Log:
     __slots__ = (
         "attributes",
         "body",
+        "dropped_attributes",
         "event_name",
         "flags",
         "severity_number",
@@ -140,6 +141,7 @@ class Log:
         self.trace_id = trace_id
         self.span_id = span_id
         self.flags = flags
+        self.dropped_attributes = 0
 
 
 def encode_resource(attributes: "Mapping[str, object]") -> str:
@@ -276,7 +278,7 @@ def _log(log: Log, observed_ns: int, limit: int) -> str:
         parts.append(f'"spanId":"{log.span_id}"')
     if log.flags:
         parts.append(f'"flags":{log.flags}')
-    return ",".join(parts) + _dropped("Attributes", log.attributes, 0, limit) + "}"
+    return ",".join(parts) + _dropped("Attributes", log.attributes, log.dropped_attributes, limit) + "}"
 
 
 def _attributes(attributes: "Mapping[str, object]", limit: int) -> str:

@@ -274,4 +274,5 @@ def _log(record: Any, resource: dict[str, Any], scope: _Scope) -> ReadLog:
     log.attributes = read_attributes(get("attributes", ()))
     log.trace_id, log.span_id = get("traceId", "").lower(), get("spanId", "").lower()
     log.flags = _unsigned(get("flags", 0))
+    log.dropped_attributes = _unsigned(get("droppedAttributesCount", 0))
     return log
