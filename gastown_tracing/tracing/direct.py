@@ -27,23 +27,26 @@ T = TypeVar("T")
 
 def span_batches(url: str, env: Mapping[str, str], note: Note) -> Batches[ReadableSpan]:
     """Return what sends spans to an endpoint, with the settings of `env`."""
-    limits = Limits(env, "OTEL_BSP", delay_ms=5000)
+    limits = Limits(env, "OTEL_BSP", 5000, note)
     return Batches("spans", limits, Endpoint(TRACES, url, env, note), note)
 
 
 def log_batches(url: str, env: Mapping[str, str], note: Note) -> Batches[ReadableLogRecord]:
     """Return what sends log records to an endpoint, with the settings of `env`."""
-    limits = Limits(env, "OTEL_BLRP", delay_ms=1000)
+    limits = Limits(env, "OTEL_BLRP", 1000, note)
     return Batches("log records", limits, Endpoint(LOGS, url, env, note), note)
 
 
 class Limits:
-    """How a batch fills: `delay` seconds at most, `size` items at a time, `capacity` waiting ones at most."""
+    """How a batch fills: `delay` seconds at most, `size` items at a time, `capacity` waiting ones at most.
 
-    def __init__(self, env: Mapping[str, str], prefix: str, delay_ms: int) -> None:
-        self.delay = positive(env.get(f"{prefix}_SCHEDULE_DELAY"), delay_ms) / 1000
-        self.capacity = positive(env.get(f"{prefix}_MAX_QUEUE_SIZE"), 2048)
-        self.size = min(positive(env.get(f"{prefix}_MAX_EXPORT_BATCH_SIZE"), 512), self.capacity)
+    OpenTelemetry's variables that begin with `prefix` say so; `delay_ms` is the default.
+    """
+
+    def __init__(self, env: Mapping[str, str], prefix: str, delay_ms: int, note: Note) -> None:
+        self.delay = positive(env, f"{prefix}_SCHEDULE_DELAY", delay_ms, note) / 1000
+        self.capacity = positive(env, f"{prefix}_MAX_QUEUE_SIZE", 2048, note)
+        self.size = min(positive(env, f"{prefix}_MAX_EXPORT_BATCH_SIZE", 512, note), self.capacity)
 
 
 class Batches(Sender, Generic[T]):

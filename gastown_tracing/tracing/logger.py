@@ -209,5 +209,9 @@ class OwnLogs(LogRecordProcessor):
         if active is None or "run.id" in present:
             return record
         inner = copy(record.log_record)
-        inner.attributes = {**active.current_run(inner.context).common(), **present}
+        found = {**active.current_run(inner.context).common(), **present}
+        most = record.limits.max_log_record_attributes
+        if most is not None and len(found) > most:
+            return record  # what the program says goes before
+        inner.attributes = found
         return ReadWriteLogRecord(inner, record.resource, record.instrumentation_scope, record.limits)

@@ -121,11 +121,10 @@ class Measurements(Sender):
         self.theirs: Collector | None = None
         self._collector = collector
         self._resource = resource
-        self._timeout = positive(env.get("OTEL_METRIC_EXPORT_TIMEOUT"), 30_000) / 1000
+        self._timeout = positive(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000, note) / 1000
         collector.flush = self.flush
-        super().__init__(
-            "metrics", positive(env.get("OTEL_METRIC_EXPORT_INTERVAL"), 60_000) / 1000, endpoint, note
-        )
+        interval = positive(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000, note) / 1000
+        super().__init__("metrics", interval, endpoint, note)
 
     def send(self) -> bool:
         """Send what has been measured until now."""

@@ -19,6 +19,8 @@ from gastown_tracing.setup import SHUTDOWN_TIMEOUT
 from gastown_tracing.tracing.exporting import call
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from gastown_tracing.tracing.endpoints import Endpoint
     from gastown_tracing.tracing.exporting import Note
 
@@ -117,7 +119,12 @@ class Sender:
             return False
 
 
-def positive(text: str | None, default: int) -> int:
-    """Return the number that an environment variable says, the default where it says none."""
-    text = (text or "").strip()
-    return int(text) if text.isascii() and text.isdigit() and int(text) else default
+def positive(env: Mapping[str, str], name: str, default: int, note: Note) -> int:
+    """Return the number that the variable `name` says; where it says none above 0, the default."""
+    text = env.get(name, "").strip()
+    if not text:
+        return default
+    if text.isascii() and text.isdigit() and int(text):
+        return int(text)
+    note(f"{name} is no number above 0: {text!r}")
+    return default

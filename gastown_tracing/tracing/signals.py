@@ -50,7 +50,7 @@ class Signals:
     def instrument(self, metric: Metric) -> Instrument | None:
         """Return the instrument of `metric`, the same each time; None where nothing is exported.
 
-        It has no unit, and a histogram the metric's buckets. A program's own view of the name goes before.
+        It has no unit, and a histogram the metric's buckets.
         """
         found = self._instruments.get(metric.name)
         if found is None and self._meter is not None:

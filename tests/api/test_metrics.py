@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gastown_tracing.events.registry import DURATIONS
+from gastown_tracing.events.commands import DURATIONS
 from tests.api.programs import RUN_ID, RUN_UUID, direct, ends, python, running, spans_of
 from tests.api.sink import Sink, attributes, sink
 from tests.processes import wait_until

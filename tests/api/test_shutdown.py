@@ -122,6 +122,7 @@ def test_many_records_come_in_batches_and_what_does_not_fit_is_counted() -> None
         for number in range(1000):
             with gt.traced(name=str(number))(lambda: gt.sling())(): pass
         assert provider.shutdown(30), provider.errors
+        assert provider.errors == ["OTEL_BLRP_MAX_EXPORT_BATCH_SIZE is no number above 0: 'nonsense'"]
     """
     limits = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "100", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE": "nonsense"}
     with sink() as server:
