@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 #: What `add_trace_ids` puts on a record.
 IDS = ("trace_id", "span_id", "run_id")
 #: What a record has that no `extra` put there; `message` and `asctime` come from other handlers' formatters.
-_STANDARD = frozenset({*vars(logging.makeLogRecord({})), *IDS, "message", "asctime", "taskName"})
+_STANDARD = frozenset(
+    {*vars(logging.LogRecord("", 0, "", 0, "", None, None)), *IDS, "message", "asctime", "taskName"}
+)
 
 #: The severity number of each tenth level (OpenTelemetry's logs data model, "SeverityNumber"). The three
 #: levels above it have the three numbers above that.
@@ -45,8 +47,7 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Record one of the program's log records."""
         active = place.runtime
-        own = record.name == "opentelemetry" or record.name.startswith("opentelemetry.")
-        if active is None or own or getattr(self._busy, "now", False):
+        if active is None or getattr(self._busy, "now", False):
             return
         self._busy.now = True
         try:
@@ -96,9 +97,12 @@ def _ids() -> tuple[str, str, str]:
 def _emit(active: Runtime, record: logging.LogRecord) -> None:
     from gastown_tracing.tracing.logger import emit_standard  # telemetry is on: it is loaded
 
+    name = clean(str(record.name))
+    if name.partition(".")[0] == "opentelemetry":
+        return
     emit_standard(
         active,
-        record.name,
+        name,
         time_ns=int(record.created * 1e9),
         severity=_severity(record.levelno),
         severity_text=_LEVELS.get(record.levelname, record.levelname),
@@ -125,8 +129,9 @@ def _attributes(active: Runtime, record: logging.LogRecord) -> dict[str, Any]:
         for name, value in vars(record).items()
         if name not in _STANDARD and value is not None
     }
-    found["code.file.path"] = clean(record.pathname)
-    found["code.line.number"] = record.lineno
+    if record.pathname:  # a record that was made by hand, or came from elsewhere, may have no place
+        found["code.file.path"] = clean(record.pathname)
+        found["code.line.number"] = record.lineno
     if record.funcName:
         found["code.function.name"] = clean(record.funcName)
     error = record.exc_info[1] if record.exc_info else None

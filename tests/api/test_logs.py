@@ -180,17 +180,20 @@ def test_a_log_record_that_cannot_be_made_harms_nobody() -> None:
         def __str__(self): raise SystemExit("no text")
     logger.info("%d", "word")
     logger.info("fine", extra={{"broken": Broken(), "large": 2**80, "nothing": None}})
-    logger.info(Broken) or logger.info({{"a": 1}})
+    logger.info(Broken), logger.info({{"a": 1}})
+    logging.getLogger().handle(logging.makeLogRecord({{"msg": "by hand", "levelno": 5}}))
     assert "log record of app: TypeError" in provider.errors[0] and len(provider.errors) == 1
     """
     with sink() as server:
         python(source, direct(server))
-        fine, kind, plain = server.logs()
+        fine, kind, plain, bare = server.logs()
     found = attributes(fine.attributes)
     assert (found["broken"], found["large"]) == ("‹Broken›", str(2**80))
     assert "nothing" not in found
     assert kind.body.string_value.startswith("<class")
     assert plain.body.string_value == "{'a': 1}"
+    assert (bare.body.string_value, bare.severity_number) == ("by hand", 4)
+    assert not {"code.file.path", "code.function.name"} & attributes(bare.attributes).keys()
 
 
 def test_a_failed_command_is_logged_without_its_arguments() -> None:
