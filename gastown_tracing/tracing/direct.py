@@ -79,15 +79,22 @@ class Batches(Sender, Generic[T]):
     def send(self) -> bool:
         """Send all that waits, batch after batch, until the endpoint is closed."""
         self._woken = False
-        sent = True
+        sent = self._dropped_none()
         while self._waiting and not self._endpoint.closed:
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.size))]
             sent = self._endpoint.send(batch, f"{len(batch)} {self.what}") and sent
-        if self._dropped:
-            dropped, self._dropped = self._dropped, 0
-            self._note(f"{dropped} {self.what} dropped: more than {self._limits.capacity} waited")
-            sent = False
         return sent and not self._waiting
+
+    def end(self, deadline: float) -> bool:
+        """Wait until all that was put in is sent (see `Sender`)."""
+        sent = super().end(deadline)
+        return self._dropped_none() and sent
+
+    def _dropped_none(self) -> bool:
+        dropped, self._dropped = self._dropped, 0
+        if dropped:
+            self._note(f"{dropped} {self.what} dropped: more than {self._limits.capacity} waited")
+        return not dropped
 
     def _empty(self) -> None:
         # Bounded itself, so that nothing is lost between a look at its length and an append.

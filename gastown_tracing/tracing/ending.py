@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -43,7 +44,8 @@ class Termination:
             and os.getpid() != 1
             and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
         ):
-            signal.signal(signal.SIGTERM, self._handle)
+            with contextlib.suppress(ValueError):  # this is a subinterpreter
+                signal.signal(signal.SIGTERM, self._handle)
 
     def finish(self, timeout: float) -> bool:
         """Send what waits, and leave the signal alone afterwards; die of one that came meanwhile."""

@@ -38,7 +38,8 @@ class Sink(ThreadingHTTPServer):
     """Keeps every request as protobuf has it, with its path and headers.
 
     A path ends in `/v1/SIGNAL`, whatever stands in front of it; anything else is answered with 404. `seen`
-    are (path, headers in lower case), `seen_of(signal)` those of one signal. `status` is what is answered.
+    are (path, headers in lower case), `seen_of(signal)` those of one signal. `status` is what is answered,
+    as soon as `gate` is set.
     """
 
     daemon_threads = True
@@ -46,6 +47,8 @@ class Sink(ThreadingHTTPServer):
     def __init__(self, certificate: tuple[str, str] | None = None, clients: str = "") -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.status = 200
+        self.gate = threading.Event()
+        self.gate.set()
         self.seen: list[tuple[str, dict[str, str]]] = []
         self.received: dict[str, list] = {signal: [] for signal in SIGNALS}
         self._scheme = "http"
@@ -130,6 +133,7 @@ class Handler(BaseHTTPRequestHandler):
         if kind and status == 200:
             self.server.received[self.path.rpartition("/")[2]].append(kind.FromString(decode(body)))
         self.server.seen.append((self.path, headers))
+        self.server.gate.wait()
         self.send_response(status)
         self.send_header("Content-Length", "0")
         self.end_headers()
