@@ -204,14 +204,22 @@ def _is_of_command(error: BaseException) -> bool:
 
 
 def _shows_arguments(error: BaseException) -> bool:
-    """Return whether printing the exception would print a command's arguments: its own or its cause's."""
+    """Return whether printing the exception may print a command's arguments: its own or those of another.
+
+    Python prints an exception's cause or context and what a group consists of, and so on from there.
+    """
     seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and id(current) not in seen:
+    found: list[BaseException | None] = [error]
+    while found:
+        current = found.pop()
+        if current is None or id(current) in seen:
+            continue
         if _is_of_command(current):
             return True
         seen.add(id(current))
-        current = current.__cause__ or current.__context__
+        found += [current.__cause__, current.__context__]
+        if isinstance(current, BaseExceptionGroup):
+            found += current.exceptions
     return False
 
 
