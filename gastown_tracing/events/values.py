@@ -4,7 +4,7 @@ Every way to record (the Python helpers, `gt-trace exec`, `gt-trace event`) goes
 the names and types of the registry, content stays out without its opt-in, text is cut at its limit.
 """
 
-from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT
+from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS
 from gastown_tracing.journal.otlp import cut_text
 from propagation.run import to_uuid
 
@@ -23,6 +23,8 @@ ORDINARY_LIMIT = 4096
 #: What a record says by itself, whoever records; nobody gives it as an attribute.
 RESERVED = ("run.id", "status", "error", "log.record.uid")
 
+#: Characters of what somebody typed that a message repeats.
+_QUOTED = 80
 _INFINITY = float("inf")
 #: Characters that never are more bytes than ORDINARY_LIMIT.
 _SHORT = ORDINARY_LIMIT // 4
@@ -77,7 +79,7 @@ def parse(event: "Event", pairs: "Sequence[tuple[str, str]]") -> "dict[str, Valu
             raise EventError(f"{key} is no attribute to give; --error TEXT says that it failed")
         if attribute is None:
             names = ", ".join([known.name for known in event.attributes])
-            raise EventError(f"{event.name} has no attribute {key!r}; it has: {names}")
+            raise EventError(f"{event.name} has no attribute {quoted(key)}; it has: {names}")
         if attribute.name in found:
             raise EventError(f"{attribute.name} is given twice")
         found[attribute.name] = parse_value(attribute, text)
@@ -91,13 +93,13 @@ def parse_value(attribute: "Attribute", text: str) -> "Value":
     """Return one attribute's value from its text. Raises EventError."""
     name = attribute.name
     if attribute.values and text not in attribute.values:
-        raise EventError(f"{name} is one of {', '.join(attribute.values)}, not {text!r}")
+        raise EventError(f"{name} is one of {', '.join(attribute.values)}, not {quoted(text)}")
     if attribute.required and not text:
         raise EventError(f"{name} is empty")
     if attribute.type == FLAG:
         word = text.strip().lower()
         if word not in (*_TRUE, *_FALSE):
-            raise EventError(f"{name} is true or false, not {text!r}")
+            raise EventError(f"{name} is true or false, not {quoted(text)}")
         return word in _TRUE
     if attribute.type in (INTEGER, FLOAT):
         return _parse_number(attribute, text)
@@ -111,10 +113,15 @@ def _parse_number(attribute: "Attribute", text: str) -> "int | float":
         value = _whole(int(digits)) if whole else _finite(float(digits))
     except ValueError:
         kind = "a whole number" if whole else "a number"
-        raise EventError(f"{attribute.name} is {kind}, not {text!r}") from None
+        raise EventError(f"{attribute.name} is {kind}, not {quoted(text)}") from None
     if value < 0 and attribute.name.endswith("_ms"):
-        raise EventError(f"{attribute.name} is a time and not negative, but {text!r} is")
+        raise EventError(f"{attribute.name} is a time and not negative, but {quoted(text)} is")
     return value
+
+
+def quoted(text: str) -> str:
+    """Return what somebody typed as a message repeats it: in quotes, and not all of a long one."""
+    return repr(text) if len(text) <= _QUOTED else f"{text[:_QUOTED]!r}…"
 
 
 def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
@@ -124,13 +131,38 @@ def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
     """
     key, equals, text = pair.partition("=")
     if not key or not equals:
-        raise EventError(f"--attr wants KEY=VALUE, not {pair!r}")
+        raise EventError(f"--attr wants KEY=VALUE, not {quoted(pair)}")
     attribute = event.by_key.get(key)
     if attribute is not None:
         return attribute.name, parse_value(attribute, text)
     if key in RESERVED:
         raise EventError(f"{key} is no attribute to give: a record says it by itself")
     return key, text
+
+
+def contradicts(attribute: "Attribute | None", known: object, value: object) -> bool:
+    """Return whether two values of one attribute, as somebody gave them, are not the same. Never raises."""
+    try:
+        return (
+            value is not None
+            and value != ""
+            and _comparable(attribute, known) != _comparable(attribute, value)
+        )
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # one of them is no value at all, and is left out when it is recorded
+        return False
+
+
+def _comparable(attribute: "Attribute | None", value: object) -> object:
+    kind = attribute.type if attribute is not None else ""
+    if kind == WORDS:
+        return command_line(value)
+    if kind == TEXT:
+        return _text(value)
+    if kind in (INTEGER, FLOAT):
+        return float(_number(value))
+    return plain(value)
 
 
 def filled(event: "Event", own: "dict[str, Value]", common: "Mapping[str, object]") -> "dict[str, Value]":
