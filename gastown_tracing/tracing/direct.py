@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
 from copy import copy
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -11,6 +13,7 @@ from opentelemetry.sdk._logs import LogRecordProcessor, ReadableLogRecord
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanProcessor
 
+from gastown_tracing.tracing.bounds import RECORD_LIMIT, cut_log, cut_span, size_of_log, size_of_span
 from gastown_tracing.tracing.endpoints import LOGS, TRACES, Endpoint
 from gastown_tracing.tracing.sending import Sender, positive
 
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
     from gastown_tracing.tracing.exporting import Note
 
 T = TypeVar("T")
+
+#: Bytes that may wait, and that one request has at most, both estimated.
+WAITING_LIMIT, REQUEST_LIMIT = 8 << 20, RECORD_LIMIT
 
 
 def span_batches(url: str, env: Mapping[str, str], note: Note) -> Batches[ReadableSpan]:
@@ -52,27 +58,38 @@ class Limits:
 class Batches(Sender, Generic[T]):
     """Sends what is `put` in, in batches (OpenTelemetry's tracing SDK, "Batching processor").
 
-    Where more waits than the limits allow the oldest goes, and a line says how many. A forked child does not
-    send what its parent had waiting.
+    Where more waits than the limits allow, or more than WAITING_LIMIT bytes, the oldest goes, and a line in
+    each interval says how many. A forked child does not send what its parent had waiting.
     """
 
-    _waiting: deque[T]
-    _dropped: int
+    _waiting: deque[tuple[T, int]]
+    _bytes: int
+    _dropped: dict[str, int]
+    _silent_until: float
     _woken: bool
+    _lock: threading.RLock
 
     def __init__(self, what: str, limits: Limits, endpoint: Endpoint, note: Note) -> None:
         self._limits = limits
         self._empty()
         super().__init__(what, limits.delay, endpoint, note)
 
-    def put(self, item: T) -> None:
-        """Take an item, to be sent later; nothing once the end has begun."""
+    def put(self, item: T, size: int) -> None:
+        """Take an item of about `size` bytes, to be sent later; nothing once the end has begun."""
         if self.ending:
             return
-        if len(self._waiting) >= self._limits.capacity:
-            self._dropped += 1
-        self._waiting.append(item)
-        if len(self._waiting) >= self._limits.size and not self._woken:
+        with self._lock:
+            if size > WAITING_LIMIT:
+                self._count(f"larger than {WAITING_LIMIT >> 20} MiB")
+                return
+            self._waiting.append((item, size))
+            self._bytes += size
+            while len(self._waiting) > self._limits.capacity:
+                self._drop_oldest(f"more than {self._limits.capacity} waited")
+            while self._bytes > WAITING_LIMIT:
+                self._drop_oldest(f"more than {WAITING_LIMIT >> 20} MiB waited")
+            full = len(self._waiting) >= self._limits.size or self._bytes >= REQUEST_LIMIT
+        if full and not self._woken:
             self._woken = True
             self.wake()
 
@@ -81,7 +98,7 @@ class Batches(Sender, Generic[T]):
         self._woken = False
         sent = self._dropped_none()
         while self._waiting and not self._endpoint.closed:
-            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limits.size))]
+            batch = self._take()
             sent = self._endpoint.send(batch, f"{len(batch)} {self.what}") and sent
         return sent and not self._waiting
 
@@ -90,21 +107,56 @@ class Batches(Sender, Generic[T]):
         sent = super().end(deadline)
         return self._dropped_none() and sent
 
+    def after_fork(self) -> None:
+        """Forget what waits, and begin anew (see `Sender`)."""
+        self._empty()
+        super().after_fork()
+
+    def _take(self) -> list[T]:
+        """Return the next batch: as much as one request may be, one item at least."""
+        batch: list[T] = []
+        with self._lock:
+            room = REQUEST_LIMIT
+            while self._waiting and len(batch) < self._limits.size:
+                item, size = self._waiting[0]
+                if batch and size > room:
+                    break
+                self._waiting.popleft()
+                batch.append(item)
+                room -= size
+                self._bytes -= size
+            if not self._waiting:
+                self._bytes = 0  # whatever a signal's handler did in the midst of a sum
+        return batch
+
+    def _drop_oldest(self, why: str) -> None:
+        self._bytes -= self._waiting.popleft()[1]
+        self._count(why)
+
+    def _count(self, why: str) -> None:
+        self._dropped[why] = self._dropped.get(why, 0) + 1
+
     def _dropped_none(self) -> bool:
-        dropped, self._dropped = self._dropped, 0
-        if dropped:
-            self._note(f"{dropped} {self.what} dropped: more than {self._limits.capacity} waited")
-        return not dropped
+        """Return whether nothing was dropped that has not been said; say it once in an interval."""
+        if not self._dropped:
+            return True
+        now = time.monotonic()
+        if self.ending or now >= self._silent_until:
+            self._silent_until = now + self._limits.delay
+            with self._lock:
+                dropped, self._dropped = self._dropped, {}
+            for why, count in dropped.items():
+                self._note(f"{count} {self.what} dropped: {why}")
+        return False
 
     def _empty(self) -> None:
-        # Bounded itself, so that nothing is lost between a look at its length and an append.
-        self._waiting = deque(maxlen=self._limits.capacity)
-        self._dropped = 0
+        self._waiting = deque()
+        self._bytes = 0
+        self._dropped = {}
+        self._silent_until = 0.0
         self._woken = False
-
-    def _after_fork(self) -> None:
-        self._empty()
-        super()._after_fork()
+        # The handler of a signal, and a collection of garbage, come by again in the thread that holds it.
+        self._lock = threading.RLock()
 
 
 class SpanBatch(SpanProcessor):
@@ -116,7 +168,11 @@ class SpanBatch(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Take a span that has ended."""
         if span.context and span.context.trace_flags.sampled:
-            self._batches.put(span)
+            size = size_of_span(span)
+            if size > RECORD_LIMIT:
+                span = cut_span(span)
+                size = size_of_span(span)
+            self._batches.put(span, size)
 
     def shutdown(self) -> None:
         """Send what is left."""
@@ -135,16 +191,19 @@ class LogBatch(LogRecordProcessor):
 
     def on_emit(self, log_record: ReadWriteLogRecord) -> None:
         """Take a log record."""
-        record = copy(log_record.log_record)
+        record, size = log_record.log_record, size_of_log(log_record.log_record)
+        if size > RECORD_LIMIT:
+            record = cut_log(record)
+            size = size_of_log(record)
+        record = copy(record)
         record.context = Context()  # it has given its ids, and may hold a program's large objects
-        self._batches.put(
-            ReadableLogRecord(
-                record,
-                log_record.resource or Resource.get_empty(),
-                log_record.instrumentation_scope,
-                log_record.limits,
-            )
+        described = ReadableLogRecord(
+            record,
+            log_record.resource or Resource.get_empty(),
+            log_record.instrumentation_scope,
+            log_record.limits,
         )
+        self._batches.put(described, size)
 
     def shutdown(self) -> None:
         """Send what is left."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import warnings
 import weakref
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY as SUPPRESSED
 from opentelemetry.context import attach, create_key, detach, get_value, set_value
 from opentelemetry.sdk.trace import SpanProcessor
+
+from gastown_tracing.tracing import forking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,10 +62,10 @@ class OwnSpans(SpanProcessor):
         # By span id what this process began, since it was forked; None in a process that never was. Weak,
         # because a program may drop a span without ending it.
         self._own: weakref.WeakValueDictionary[int, Span] | None = None
-        mark = weakref.WeakMethod(self._mark_fork)
-        os.register_at_fork(after_in_child=lambda: call(mark()))
+        forking.tell(self)
 
-    def _mark_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Own nothing that began until now."""
         self._own = weakref.WeakValueDictionary()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:

@@ -141,9 +141,10 @@ class Measurements(Sender):
             self.runtime, own = None, []
         return [ResourceMetrics(self._resource(), own, "")] if own else []
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Read what is this process's own alone."""
         self.theirs = None
-        super()._after_fork()
+        super().after_fork()
 
 
 _FILTERS = {"always_on": AlwaysOnExemplarFilter, "always_off": AlwaysOffExemplarFilter}

@@ -10,7 +10,6 @@ import os
 import sys
 import threading
 import time
-import weakref
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.metrics import MeterProvider
@@ -25,8 +24,7 @@ from opentelemetry.sdk.metrics.export import (
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from gastown_tracing.tracing import metering
-from gastown_tracing.tracing.exporting import call
+from gastown_tracing.tracing import forking, metering
 from gastown_tracing.tracing.metering import LONG_LIVED, PAUSES, GcPauses
 from gastown_tracing.tracing.signals import SCOPE
 
@@ -51,6 +49,12 @@ _INTERPRETER: dict[str, list[str] | None] = {
     "cpython.gc.uncollectable_objects": None,
 }
 
+# A fork waits while modules are being loaded: the locks on them would stay taken in the child.
+_loading = threading.RLock()
+os.register_at_fork(
+    before=_loading.acquire, after_in_parent=_loading.release, after_in_child=_loading.release
+)
+
 
 def wanted(env: Mapping[str, str]) -> bool:
     """Return whether OTEL_PYTHON_DISABLED_INSTRUMENTATIONS leaves these metrics on."""
@@ -71,14 +75,7 @@ class RuntimeMetrics:
         self._pauses = metering.pauses = GcPauses()
         self._pauses.start()
         self._begin({**_PROCESS, **_INTERPRETER})
-        # A fork waits while modules are being loaded: the locks on them would stay taken in the child.
-        self._loading = threading.RLock()
-        hooks = [weakref.WeakMethod(hook) for hook in (self._before_fork, self._in_parent, self._in_child)]
-        os.register_at_fork(
-            before=lambda: call(hooks[0]()),
-            after_in_parent=lambda: call(hooks[1]()),
-            after_in_child=lambda: call(hooks[2]()),
-        )
+        forking.tell(self)
 
     def collect(self) -> list[ScopeMetrics]:
         """Return what is measured now: nothing in a process that is not long-lived."""
@@ -88,7 +85,7 @@ class RuntimeMetrics:
         if _is_done_by_program():
             return found
         if self._instrumentation is None:
-            with self._loading:
+            with _loading:
                 self._instrumentation = _Instrumentation(self._metrics)
         return [*found, *self._instrumentation.collect()]
 
@@ -105,14 +102,8 @@ class RuntimeMetrics:
         self._metrics = metrics
         self._instrumentation = None
 
-    def _before_fork(self) -> None:
-        self._loading.acquire()
-
-    def _in_parent(self) -> None:
-        self._loading.release()
-
-    def _in_child(self) -> None:
-        self._loading.release()
+    def after_fork(self) -> None:
+        """Measure anew what is the child's own."""
         self._begin(_PROCESS)
 
 

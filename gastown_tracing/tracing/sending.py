@@ -8,15 +8,13 @@ signal could find taken, so that SIGTERM can begin the end, too.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-import weakref
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
-from gastown_tracing.tracing.exporting import call
+from gastown_tracing.tracing import forking
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,8 +40,7 @@ class Sender:
         self._endpoint = endpoint
         self._note = note
         self._start()
-        renew = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: call(renew()))
+        forking.tell(self)
 
     def send(self) -> bool:
         """Send what there is; return whether all of it was sent."""
@@ -84,7 +81,8 @@ class Sender:
         self._thread = threading.Thread(target=self._run, name=f"gastown-tracing {self.what}", daemon=True)
         self._thread.start()
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Begin a thread of the child's own, unless the end has begun."""
         if not self.ending:
             self._start()
 

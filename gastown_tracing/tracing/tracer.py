@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import weakref
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
@@ -16,7 +15,7 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.trace import NoOpTracer, SpanKind
 
 from gastown_tracing import context as place
-from gastown_tracing.tracing.exporting import call
+from gastown_tracing.tracing import forking
 from propagation.run import root_span_id
 
 if TYPE_CHECKING:
@@ -121,8 +120,7 @@ class RunIds(IdGenerator):
 
     def __init__(self) -> None:
         self._random = random.Random()  # noqa: S311 # ids are no secrets
-        seed = weakref.WeakMethod(self._seed)
-        os.register_at_fork(after_in_child=lambda: call(seed()))
+        forking.tell(self)
 
     def generate_span_id(self) -> int:
         """Return 64 random bits, the first four of them not all zero."""
@@ -142,7 +140,8 @@ class RunIds(IdGenerator):
         """Return True: the 56 bits that W3C Trace Context Level 2 asks for are."""
         return True
 
-    def _seed(self) -> None:
+    def after_fork(self) -> None:
+        """Give out other ids than the parent."""
         self._random.seed()
 
 
