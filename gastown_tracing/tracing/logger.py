@@ -63,7 +63,10 @@ class TownLogger(NoOpLogger):
         event_name: str | None = None,
         exception: BaseException | None = None,
     ) -> None:
-        """Emit a log record, in the current span if no `context` is given (see OpenTelemetry's `Logger`)."""
+        """Emit a log record, in the current span if no `context` is given (see OpenTelemetry's `Logger`).
+
+        Nothing where whoever called this process asked for nothing to be recorded.
+        """
         active = place.runtime
         logger = self._follow(active)
         if active is None or logger is None:
@@ -75,6 +78,8 @@ class TownLogger(NoOpLogger):
             body, attributes, event_name = parts.body, parts.attributes, parts.event_name
             context, exception = _context_of(parts), parts.exception
         run, where, _ = active.placed(get_current() if context is None else context, ())
+        if run.silent:
+            return
         logger.emit(
             timestamp=timestamp,
             observed_timestamp=observed_timestamp,
@@ -89,8 +94,11 @@ class TownLogger(NoOpLogger):
 
     def enabled(self, **asked: Any) -> bool:
         """Return whether a record would go anywhere."""
-        logger = self._follow(place.runtime)
-        return logger is not None and logger.enabled(**asked)
+        active = place.runtime
+        logger = self._follow(active)
+        if active is None or logger is None or active.current_run(asked.get("context")).silent:
+            return False
+        return logger.enabled(**asked)
 
     def _follow(self, active: Runtime | None) -> Logger | None:
         if active is None:
@@ -154,11 +162,16 @@ def emit_standard(
     body: str,
     attributes: Mapping[str, Any],
 ) -> None:
-    """Emit what the program logged by its logger `name`, unless that was in the course of exporting."""
+    """Emit what the program logged by its logger `name`, unless that was in the course of exporting.
+
+    Nothing where whoever called this process asked for nothing to be recorded.
+    """
     provider = active.signals.logger_provider
     if provider is None or is_exporting():
         return
     run, where, _ = active.placed(get_current(), ())
+    if run.silent:
+        return
     sdk_logger(provider, name).emit(
         timestamp=time_ns,
         context=where,

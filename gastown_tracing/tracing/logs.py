@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from gastown_tracing.tracing.otel import Runtime
 
+#: Bytes of a message that are kept, and of an exception's traceback.
+TEXT_LIMIT = 1 << 16
 #: What `add_trace_ids` puts on a record.
 IDS = ("trace_id", "span_id", "run_id")
 #: What a record has that no `extra` put there; `message` and `asctime` come from other handlers' formatters.
@@ -36,8 +38,9 @@ class LogHandler(logging.Handler):
 
     `logging.getLogger().addHandler(LogHandler())`: with a journal they go there, else by OTLP. The body is
     the message; `extra` becomes attributes, an exception the `exception.*` ones. It follows `init()` and
-    `shutdown()`, does nothing while telemetry is off, and never raises. What OpenTelemetry itself logs, and
-    what exporting makes others log, is left out: it would never end.
+    `shutdown()`, and does nothing while telemetry is off. A message, and an exception's traceback, is cut to
+    64 KiB. Nothing is raised but a KeyboardInterrupt that came meanwhile, as by any handler. What
+    OpenTelemetry itself logs, and what exporting makes others log, is left out: it would never end.
     """
 
     def __init__(self, level: int | str = logging.NOTSET) -> None:
@@ -52,8 +55,10 @@ class LogHandler(logging.Handler):
         self._busy.now = True
         try:
             _emit(active, record)
-        except Exception as error:  # the host must not notice
-            active.note(f"log record of {record.name}: {error!r}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # the text of an object is the host's code, and may do anything
+            active.note(f"log record of {record.name}: {text_of(error, repr)}")
         finally:
             self._busy.now = False
 
@@ -106,9 +111,15 @@ def _emit(active: Runtime, record: logging.LogRecord) -> None:
         time_ns=int(record.created * 1e9),
         severity=_severity(record.levelno),
         severity_text=_LEVELS.get(record.levelname, record.levelname),
-        body=clean(record.getMessage()),
+        body=_text(record.getMessage()),
         attributes=_attributes(active, record),
     )
+
+
+def _text(text: str) -> str:
+    from gastown_tracing.journal.otlp import cut_text  # as above
+
+    return cut_text(clean(text), TEXT_LIMIT)
 
 
 def _severity(level: int) -> int:
@@ -136,5 +147,6 @@ def _attributes(active: Runtime, record: logging.LogRecord) -> dict[str, Any]:
         found["code.function.name"] = clean(record.funcName)
     error = record.exc_info[1] if record.exc_info else None
     if error is not None:
-        found.update(describe(error, active.shows_bd_output))
+        for name, value in describe(error, active.shows_bd_output).items():
+            found[name] = _text(str(value))
     return found

@@ -9,7 +9,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
 from gastown_tracing.journal import reader
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.parse import ReadLog
-from tests.api.programs import ROOT_ID, RUN_ID, RUN_UUID, direct, python
+from tests.api.programs import ROOT_ID, RUN_ID, RUN_UUID, direct, ends, python, running
 from tests.api.sink import attributes, sink
 
 HANDLER = """
@@ -329,3 +329,133 @@ def test_dropped_attributes_do_not_warn() -> None:
         python(source, direct(server, OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT="5"))
         (record,) = server.logs()
     assert (len(record.attributes), record.dropped_attributes_count) == (5, 20)
+
+
+def test_a_long_message_is_cut_and_says_so() -> None:
+    """The body, and an exception's traceback, at 64 KiB."""
+    source = f"""{HANDLER}
+    provider = gt.init()
+    logger.info("ü" * 40_000 + "end")
+    try:
+        raise ValueError("x" * 300_000)
+    except ValueError:
+        logger.exception("failed")
+    assert provider.shutdown() and provider.errors == []
+    """
+    with sink() as server:
+        python(source, direct(server))
+        long, failed = server.logs()
+    assert long.body.string_value == "ü" * 32_768 + "…‹cut 14467 bytes›"
+    trace = str(attributes(failed.attributes)["exception.stacktrace"])
+    assert len(trace.encode()) < 66_000
+    assert trace.endswith(" bytes›")
+
+
+def test_what_waits_has_a_limit_in_bytes() -> None:
+    """Of more than 8 MiB the oldest records go and are counted; a request has 1 MiB at most."""
+    source = f"""{HANDLER}
+    import resource
+    provider = gt.init()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for number in range(300):
+        logger.info(f"{{number}} " + "y" * 2_000_000)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    print(peak - before < 100_000, flush=True)
+    input()
+    provider.shutdown(30)
+    print(*provider.errors, sep="\\n")
+    """
+    with sink() as server:
+        server.gate.clear()
+        with running(source, direct(server)) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "True\n"
+            server.gate.set()
+            lines = ends(process).splitlines()
+        numbers = [int(record.body.string_value.partition(" ")[0]) for record in server.logs()]
+        assert max(int(headers["content-length"]) for headers in server.seen_of("logs")) <= 1 << 20
+    assert numbers[-1] == 299
+    assert all(line.endswith(" log records dropped: more than 8 MiB waited") for line in lines)
+    assert sum(int(line.split()[0]) for line in lines) + len(numbers) == 300
+    assert 100 < len(numbers) < 200
+
+
+def test_a_record_has_as_much_as_a_journal_line() -> None:
+    """Without a journal, too, what is larger than 1 MiB is cut out of the longest texts."""
+    source = f"""{API}
+    provider = gt.init()
+    with trace.get_tracer("theirs").start_as_current_span("large") as span:
+        span.set_attributes({{"long": "ü" * 3_000_000, "short": "kept"}})
+        span.add_event("there", {{"long": "y" * 3_000_000}})
+        early.emit(body={{"a": ["x" * 3_000_000, "kept"]}}, attributes={{"long": "z" * 3_000_000}})
+        early.emit(body=b"x" * 9_000_000)
+    gt.record_bd_call(args=["list"], stdout="o" * 3_000_000)
+    provider.shutdown()
+    print(*provider.errors)
+    """
+    content = {"GT_LOG_BD_OUTPUT": "true", "GT_LOG_BD_CONTENT_LIMIT": "0"}
+    with sink() as server:
+        said = python(source, direct(server, **content)).stdout
+        spans = {span.name: span for span in server.spans()}
+        (called,) = [span for name, span in spans.items() if name != "large"]
+        (record, event) = server.logs()
+    assert said == "1 log records dropped: larger than 8 MiB\n"
+    shown = attributes(spans["large"].attributes)
+    assert shown["short"] == "kept"
+    for text in (
+        shown["long"],
+        attributes(spans["large"].events[0].attributes)["long"],
+        attributes(record.attributes)["long"],
+        attributes(called.attributes)["stdout"],
+        attributes(event.attributes)["stdout"],
+    ):
+        assert str(text).endswith(" bytes›")
+    assert record.body.kvlist_value.values[0].value.array_value.values[1].string_value == "kept"
+    for found in (*spans.values(), record, event):
+        assert 1 << 19 < found.ByteSize() <= 1 << 20
+
+
+def test_nothing_is_recorded_where_the_caller_asked_for_nothing() -> None:
+    """Outside a run a TRACEPARENT that is not sampled silences `logging` and the API as it does events."""
+    source = f"""{HANDLER}{API}
+    provider = gt.init()
+    logger.info("from logging"), early.emit(body="by the API")
+    assert not early.enabled()
+    with gt.sling():
+        logger.info("in a span"), early.emit(body="in a span")
+    assert provider.shutdown() and provider.errors == []
+    """
+    parent = f"00-{RUN_ID}-{ROOT_ID}-"
+    with sink() as server:
+        python(source, {**direct(server), "GT_RUN": "", "TRACEPARENT": parent + "00"})
+        assert server.logs() == []
+        python(
+            source.replace("not early", "early"),
+            {**direct(server), "GT_RUN": "", "TRACEPARENT": parent + "01"},
+        )
+        assert len(server.logs()) == 5
+
+
+def test_only_a_keyboard_interrupt_leaves_the_handler() -> None:
+    """As any handler lets it; a text that ends the program some other way is left out."""
+    source = f"""{HANDLER}
+    provider = gt.init()
+    class Stops:
+        def __init__(self, error): self.error = error
+        def __str__(self): raise self.error
+    logger.info(Stops(SystemExit(3))), logger.info("%s", Stops(GeneratorExit()))
+    try:
+        logger.info(Stops(KeyboardInterrupt()))
+    except KeyboardInterrupt:
+        print("interrupted")
+    logger.info("goes on")
+    print(*provider.errors, sep="\\n")
+    """
+    with sink() as server:
+        said = python(source, direct(server)).stdout
+        assert [record.body.string_value for record in server.logs()] == ["goes on"]
+    assert said.splitlines() == [
+        "interrupted",
+        "log record of app: SystemExit(3)",
+        "log record of app: GeneratorExit()",
+    ]
