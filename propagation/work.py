@@ -105,6 +105,12 @@ def in_force(text: str, time_ns: int) -> WorkContext | None:
     return None
 
 
+def has_line(text: str, work: WorkContext) -> bool:
+    """Return whether a work.jsonl has a line of this work. Lines count as for `in_force`."""
+    entries = [parse_line(line) for line in text.split("\n")[:-1]]
+    return any(entry is not None and entry[1] == work for entry in entries)
+
+
 def began(text: str, bead: str) -> int | None:
     """Return when work on a bead began, nanoseconds of the Unix epoch; None where a work.jsonl does not say.
 

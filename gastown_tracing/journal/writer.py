@@ -11,6 +11,7 @@ from gastown_tracing.journal.otlp import LINE_LIMIT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
 _APPEND = posix.O_WRONLY | posix.O_APPEND | posix.O_NOFOLLOW
@@ -26,19 +27,32 @@ def append(directory: str, kind: str, line: bytes) -> None:
     was deleted stays deleted. Raises OSError; after a short write (a full disk) the torn line has been ended,
     if that much could be written.
     """
-    if len(line) > LINE_LIMIT:
+    append_all(directory, [(kind, line)])
+
+
+def append_all(directory: str, lines: "Sequence[tuple[str, bytes]]") -> None:
+    """Append (kind, line) each as `append` does, none of them where one of the files cannot be opened."""
+    if any(len(line) > LINE_LIMIT for _, line in lines):
         raise OSError(EMSGSIZE, "a journal line is at most 1 MiB")
-    path = f"{directory}/{kind}.jsonl"
+    opened: list[tuple[str, int]] = []
     try:
-        descriptor = open_regular(path, _APPEND)
-    except FileNotFoundError:
-        descriptor = _create(directory, path, _APPEND | posix.O_CREAT, levels=2)
-    try:
-        if posix.write(descriptor, line) < len(line):
-            posix.write(descriptor, b"\n")
-            raise OSError(ENOSPC, "only a part of the line could be written", path)
+        for kind, _ in lines:
+            path = f"{directory}/{kind}.jsonl"
+            opened.append((path, _open(directory, path)))
+        for (path, descriptor), (_, line) in zip(opened, lines, strict=True):
+            if posix.write(descriptor, line) < len(line):
+                posix.write(descriptor, b"\n")
+                raise OSError(ENOSPC, "only a part of the line could be written", path)
     finally:
-        posix.close(descriptor)
+        for _, descriptor in opened:
+            posix.close(descriptor)
+
+
+def _open(directory: str, path: str) -> int:
+    try:
+        return open_regular(path, _APPEND)
+    except FileNotFoundError:
+        return _create(directory, path, _APPEND | posix.O_CREAT, levels=2)
 
 
 def _create(directory: str, path: str, flags: int, levels: int) -> int:

@@ -6,7 +6,6 @@ bd's words may be anybody's content, so no error repeats them.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import selectors
 import shutil
@@ -16,6 +15,7 @@ import time
 from typing import IO, TYPE_CHECKING
 
 from gastown_tracing import context
+from gastown_tracing.beads import MISLEADING, listed, parse
 from gastown_tracing.probes.probe import ProbeError
 
 if TYPE_CHECKING:
@@ -26,8 +26,6 @@ TIMEOUT = 10.0
 #: Bytes that bd may print; of what it says on stderr only whether there is anything matters.
 OUTPUT_LIMIT = 32 << 20
 
-#: What would have bd read another database than its directory's, or print more than its answer.
-_MISLEADING = ("BEADS_DIR", "BEADS_DB", "BD_DB", "BD_OTEL_STDOUT")
 #: Seconds between two looks at whether bd has ended; its output is read as it comes.
 _LOOK = 0.05
 _CHUNK = 1 << 16
@@ -43,7 +41,7 @@ class Bd:
     def __init__(
         self, env: Mapping[str, str], *, timeout: float = TIMEOUT, limit: int = OUTPUT_LIMIT
     ) -> None:
-        self._env = {name: value for name, value in env.items() if name not in _MISLEADING}
+        self._env = {name: value for name, value in env.items() if name not in MISLEADING}
         self._timeout = timeout
         self._limit = limit
 
@@ -54,12 +52,10 @@ class Bd:
         """
         said = self.run(directory, *arguments)
         try:
-            found = parse(said)
+            found = listed(parse(said))
         except ValueError:
             raise _unclear("bd printed no JSON", directory) from None
-        if isinstance(found, dict) and "schema_version" in found:
-            found = found.get("data")
-        if not isinstance(found, list) or not all(map(_is_item, found)):
+        if found is None:
             raise _unclear("bd's JSON is not a list of beads", directory)
         return found
 
@@ -175,28 +171,6 @@ class _Reader:
     def complaint(self) -> bytes:
         """Return what it has said on stderr."""
         return bytes(self._heard[1])
-
-
-def parse(text: str) -> object:
-    """Return the JSON that bd printed. Raises ValueError.
-
-    bd sometimes prints warnings in front of it, which gt leaves out as well.
-    """
-    try:
-        try:
-            return json.loads(text)
-        except ValueError:
-            return json.loads(_without_warnings(text))
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _without_warnings(text: str) -> str:
-    return "\n".join([line for line in text.split("\n") if not line.lstrip().startswith("warning:")])
-
-
-def _is_item(item: object) -> bool:
-    return isinstance(item, dict) and isinstance(item.get("id"), str) and bool(item["id"])
 
 
 def _unclear(reason: str, directory: str) -> ProbeError:

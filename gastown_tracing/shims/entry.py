@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from gastown_tracing.events.schema import Event, Value
     from gastown_tracing.shims.plan import Plan
+    from propagation.work import WorkContext
 
 #: The kinds of spans as OTLP has them.
 KINDS = {
@@ -23,6 +24,8 @@ KINDS = {
     PRODUCER: otlp.PRODUCER,
     CONSUMER: otlp.CONSUMER,
 }
+#: What a record says about the work in force.
+WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 class Entry:
@@ -86,6 +89,8 @@ class Entry:
     def finish(self, end_ns: int, error: str = "", error_type: str = "", **results: "Value") -> None:
         """Say when it ended, and how: `error` is why it failed, "" for success."""
         span, log = self.span, self.log
+        if not self.event.outcome:  # it cannot fail, whatever its command did
+            error = error_type = ""
         log.time_ns = end_ns
         if self.event.name == "done" and "time_to_complete_ms" not in self.own:
             results.update(self._completed(end_ns))
@@ -108,12 +113,18 @@ class Entry:
         traces = otlp.spans_line(self._resource, [self.span]) if self.span is not None else b""
         return traces, otlp.logs_line(self._resource, [self.log])
 
-    def write(self, traces: bytes, logs: bytes) -> None:
-        """Append these lines to the journal. Raises OSError."""
+    def works_on(self, work: "WorkContext") -> None:
+        """Put this work on the records, in place of what stands there."""
+        for attributes in (self.log.attributes, self.span.attributes if self.span is not None else {}):
+            for name in WORK:
+                attributes.pop(name, None)
+            attributes.update(work.attributes() if work else {})
+
+    def write(self, traces: bytes, logs: bytes, work: bytes = b"") -> None:
+        """Append these lines to the journal, `work` to the run's work.jsonl. Raises OSError."""
         self.make_journal()
-        if traces:
-            writer.append(self.directory, "traces", traces)
-        writer.append(self.directory, "logs", logs)
+        lines = [("work", work), ("traces", traces), ("logs", logs)]
+        writer.append_all(self.directory, [(kind, line) for kind, line in lines if line])
 
     def make_journal(self) -> None:
         """Make the journal if there is none. Raises OSError."""

@@ -94,11 +94,9 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
     if event.name == "prime" and not request.error:
         from gastown_tracing.shims import priming  # what no other event needs
 
-        work = priming.work_of(own, settings.env, note)
-        plan.work = work or None
         entry = _entry(event, own, plan, start_ns)
         entry.finish(now)
-        priming.write(entry, work, plan, note)
+        priming.record(entry, priming.work_given(own), plan, note)
         return
     error, error_type = _failure(event, own, request.error)
     entry = _entry(event, own, plan, start_ns)

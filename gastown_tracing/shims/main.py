@@ -35,8 +35,8 @@ from _frozen_importlib import ModuleSpec
 from errno import EACCES
 
 #: What is loaded at one go, each module after those that it imports: what decides, what finds the context,
-#: what encodes, what knows the events of commands, what records; what knows all events; what masks; and what
-#: reads JSON, where there is any.
+#: what encodes, what knows the events of commands, what records; what knows all events; what masks; what
+#: reads JSON, where there is any; and what a prime does beside its record.
 GROUPS = (
     (
         "gastown_tracing",
@@ -72,6 +72,12 @@ GROUPS = (
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     ("gastown_tracing.words", "gastown_tracing.masking"),
     ("propagation.scan",),
+    (
+        "gastown_tracing.beads",
+        "gastown_tracing.shims.asking",
+        "propagation.tmux",
+        "gastown_tracing.shims.priming",
+    ),
 )
 PROGRAM = "gastown_tracing/shims/main.py"
 

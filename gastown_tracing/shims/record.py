@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from gastown_tracing.events.schema import Event, Value
     from gastown_tracing.shims.exec import Request
     from gastown_tracing.shims.plan import Plan
+    from propagation.work import WorkContext
 
 
 class Record:
     """One command on its way into the journal."""
 
-    __slots__ = ("_entry", "_in_run", "_marker", "_start_ns")
+    __slots__ = ("_entry", "_marker", "_note", "_plan", "_start_ns", "_work")
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry = plan.telemetry
@@ -33,13 +34,17 @@ class Record:
             debug("gt-trace exec", text, telemetry)
 
         own = recordable(event, given(request), telemetry.config, note)
+        self._work = _work_given(own) if event.name == "prime" else None
         own = {name: value for name, value in own.items() if value != ""}
         name = request.name or span_name(event, own)
-        self._start_ns, self._in_run = start_ns, bool(plan.resolution.run_id)
+        self._start_ns, self._plan, self._note = start_ns, plan, note
         self._entry = Entry(
             event, own, plan, start_ns=start_ns, span_id=span_id, name=name, only=_process(request, pid)
         )
         self._marker: writer.Marker | None = None
+        missing = [name for name in event.required if name not in self._entry.own]
+        if missing:
+            note(f"{event.name}: {', '.join(missing)} is missing")
 
     def open(self) -> None:
         """Leave the mark of a call in progress: its span and log record so far. Raises OSError."""
@@ -54,30 +59,36 @@ class Record:
         OSError.
         """
         code, failure, error_type = outcome(status)
-        self._entry.finish(
-            end_ns, failure, error_type, exit_code=code, duration_ms=(end_ns - self._start_ns) / 1e6
-        )
-        if self._entry.span is not None:
-            self._entry.span.attributes["process.exit.code"] = code
-        traces, logs = self._entry.lines()
+        entry = self._entry
+        entry.finish(end_ns, failure, error_type, **self._results(code, end_ns))
+        if entry.span is not None:
+            entry.span.attributes["process.exit.code"] = code
         try:
-            self._entry.write(traces, logs)
+            if entry.event.name == "prime" and not failure:
+                self._prime()
+            else:
+                entry.write(*entry.lines())
         except OSError:
             if self._marker is not None:
-                self._marker.leave(traces + logs)
+                self._marker.leave(b"".join(entry.lines()))
             raise
         if self._marker is not None:
             self._marker.close()
-        if self._entry.event.name == "prime" and not failure and self._in_run:
-            self._take_work()
 
-    def _take_work(self) -> None:
-        """Make the work that a prime was said to set the run's, as every way to record a prime does."""
-        from gastown_tracing.shims.priming import note_work, work_given  # for a prime alone
+    def _results(self, code: int, end_ns: int) -> "dict[str, Value]":
+        """Return what the event itself says about how its command ended."""
+        event = self._entry.event
+        results: dict[str, Value] = {}
+        if "exit_code" in event.by_key:
+            results["exit_code"] = code
+        if event.elapsed and event.elapsed not in self._entry.own:
+            results[event.elapsed] = (end_ns - self._start_ns) / 1e6
+        return results
 
-        work = work_given(self._entry.own)
-        if work is not None:
-            note_work(self._entry.directory, work)
+    def _prime(self) -> None:
+        from gastown_tracing.shims.priming import record  # what no other event needs
+
+        record(self._entry, self._work, self._plan, self._note)
 
 
 def outcome(status: int) -> tuple[int, str, str]:
@@ -87,6 +98,12 @@ def outcome(status: int) -> tuple[int, str, str]:
         return 128 + posix.WTERMSIG(status), f"killed by {name}", name
     code = posix.WEXITSTATUS(status)
     return (code, f"exit code {code}", str(code)) if code else (0, "", "")
+
+
+def _work_given(own: "dict[str, Value]") -> "WorkContext | None":
+    from gastown_tracing.shims.priming import work_given  # what no other event needs
+
+    return work_given(own)
 
 
 def _registered(name: str) -> "Event":

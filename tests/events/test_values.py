@@ -13,7 +13,15 @@ from hypothesis import strategies as st
 from gastown_tracing.config import Config
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS, Attribute, Event
-from gastown_tracing.events.values import EventError, filled, parse, parse_attr, parse_value, recordable
+from gastown_tracing.events.values import (
+    EventError,
+    filled,
+    parse,
+    parse_attr,
+    parse_value,
+    quoted,
+    recordable,
+)
 from gastown_tracing.journal import otlp
 
 TYPES: dict[str, type] = {TEXT: str, INTEGER: int, FLOAT: float, FLAG: bool, WORDS: str}
@@ -66,11 +74,17 @@ def test_a_value_is_read_as_its_type(kind: str, text: str, value: object) -> Non
     assert (found, type(found)) == (value, TYPES[kind])
 
 
+def test_of_a_long_text_a_message_repeats_the_beginning() -> None:
+    """80 characters of it, with a mark that says so."""
+    assert quoted("x" * 80) == f"'{'x' * 80}'"
+    assert quoted("x" * 81) == f"'{'x' * 80}'…"
+
+
 @pytest.mark.parametrize(
     ("kind", "name", "text", "said"),
     [
         *[
-            (INTEGER, "n", text, f"n is a whole number, not {text!r}")
+            (INTEGER, "n", text, f"n is a whole number, not {quoted(text)}")
             for text in ("", "x", "1.0", "1e3", "1_000", "٣", "0x10", "9223372036854775808", "9" * 5000)
         ],
         *[

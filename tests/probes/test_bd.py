@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gastown_tracing.probes.bd import Bd, parse
+from gastown_tracing.beads import parse
+from gastown_tracing.probes.bd import Bd
 from gastown_tracing.probes.probe import ProbeError
 from tests.probes.standin import StandIn
 from tests.processes import is_alive, wait_until

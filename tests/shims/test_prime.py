@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from shell_kit import RUN, SESSION, Done, Shell
 
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.layout import Journal, PaneRegistry
 from gastown_tracing.journal.reader import read_run
 from propagation.work import WorkContext
 from tests.conftest import clean_environ
@@ -59,7 +59,7 @@ def says(answer: object) -> str:
     [
         ("rig=demo bead=de-2 mol=m build=7", ("demo", "de-2", "m", "7")),
         ("work_rig=demo work_bead=de-2 work_build=7", ("demo", "de-2", "", "7")),
-        ("bead=de-2 hook_mode=true role=crew", ("", "de-2", "", "")),
+        ("bead=de-2 hook_mode=true role=crew", ("demo", "de-2", "", "")),
         ("bead=", ("", "", "", "")),
         ("", ("other", "de-1tr", "", "")),
     ],
@@ -88,7 +88,7 @@ def test_a_prime_that_failed_changes_nothing(shell: Shell) -> None:
     shell("prime", "bead=de-2")
     shell("prime", "bead=de-3", "build=8", "--error", "no hook")
     shell("nudge", "x")
-    assert noted(shell.journal) == [("", "de-2", "", "")]
+    assert noted(shell.journal) == [("demo", "de-2", "", "")]
     found = [(log.attributes["work_bead"], log.attributes["status"]) for log in shell.written()[1]]
     assert found == [("de-2", "ok"), ("de-3", "error"), ("de-2", "ok")]
 
@@ -112,7 +112,6 @@ def test_the_hooked_bead_is_the_work_where_nobody_says(
 @pytest.mark.parametrize(
     "script",
     [
-        says([]),
         says(""),
         says("no database"),
         says("null"),
@@ -125,29 +124,83 @@ def test_the_hooked_bead_is_the_work_where_nobody_says(
         "exec cat /dev/zero",
     ],
 )
-def test_an_odd_answer_of_bd_is_no_work(script: str, shell: Shell, bd: Callable[[str], Path]) -> None:
-    """Nothing is made up, and what was worked on before is not claimed either."""
+def test_an_odd_answer_of_bd_changes_nothing(script: str, shell: Shell, bd: Callable[[str], Path]) -> None:
+    """Nothing is made up, and the work that is known stays: the prime's own record has it, too."""
     asked = bd(script)
     shell("prime", "bead=de-2")
     shell("prime", **NO_WORK, BD_ACTOR="demo/polecats/rust")
     shell("nudge", "x", **NO_WORK)
     assert asked.exists()
-    assert noted(shell.journal) == [("", "de-2", "", ""), ("", "", "", "")]
-    assert ["work_bead" in log.attributes for log in shell.written()[1]] == [True, False, False]
+    assert noted(shell.journal) == [("demo", "de-2", "", "")]
+    assert [log.attributes["work_bead"] for log in shell.written()[1]] == ["de-2"] * 3
+
+
+def test_nothing_on_the_hook_is_no_work(shell: Shell, bd: Callable[[str], Path]) -> None:
+    """bd has answered: what was worked on before is worked on no more."""
+    for number, answer in enumerate(([], {"schema_version": 1, "data": []}), 1):
+        bd(says(answer))
+        shell("prime", "bead=de-2")
+        shell("prime", **NO_WORK, BD_ACTOR="demo/polecats/rust")
+        shell("nudge", "x", **NO_WORK)
+        assert noted(shell.journal) == [("demo", "de-2", "", ""), ("", "", "", "")] * number
+    assert ["work_bead" in log.attributes for log in shell.written()[1]] == [True, False, False] * 2
+
+
+def test_bd_is_asked_as_by_the_probes(shell: Shell, bd: Callable[[str], Path]) -> None:
+    """Warnings before the answer are left out, and no variable leads it to another database."""
+    bd("env | grep -E '^(BEADS_|BD_DB|BD_OTEL)' && exit 1; echo ' warning: old database'\n" + says([HOOKED]))
+    misleading = {"BEADS_DIR": "/other", "BEADS_DB": "/other", "BD_DB": "/other", "BD_OTEL_STDOUT": "true"}
+    shell("prime", **NO_WORK, **misleading, BD_ACTOR="demo/polecats/rust")
+    assert noted(shell.journal) == [("demo", "de-7", "de-wisp-3", "")]
+
+
+def test_what_we_said_ourselves_is_not_what_gt_says(shell: Shell, bd: Callable[[str], Path]) -> None:
+    """GT_WORK_* as a prime left it, in tmux, says nothing new: the hook decides. Another value does."""
+    bd(says([{"id": "de-3"}]))
+    ours = {"GT_WORK_RIG": "demo", "GT_WORK_BEAD": "de-2", "BD_ACTOR": "demo/polecats/rust"}
+    shell("prime", "bead=de-2")
+    shell("prime", **ours)
+    shell("prime", **ours)
+    shell("prime", **{**ours, "GT_WORK_RIG": "", "GT_WORK_BEAD": "de-4"})
+    beads = [bead for _, bead, _, _ in noted(shell.journal)]
+    assert beads == ["de-2", "de-3", "de-3", "de-4"]
+    assert {rig for rig, *_ in noted(shell.journal)} == {"demo"}
+
+
+@pytest.mark.parametrize("file", ["work", "traces", "logs"])
+@pytest.mark.parametrize("command", [["prime"], ["exec", "--event", "prime"]])
+def test_nothing_is_half_written(file: str, command: list[str], shell: Shell) -> None:
+    """Where one of the files cannot be written, there is neither a record nor the work."""
+    shell("nudge", "first")
+    path = shell.directory / f"{file}.jsonl"
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    before = {name: name.read_bytes() for name in shell.directory.glob("*.jsonl") if name != path}
+    more = ["--attr", "work_bead=de-2", "--", "true"] if command[0] == "exec" else ["bead=de-2"]
+    done = shell.outside(*command, *more, **SESSION, GT_OTEL_DEBUG="1")
+    assert done.returncode == 0
+    assert "not recorded: " in done.stderr
+    for name in shell.directory.glob("*.jsonl"):
+        assert name == path or name.read_bytes() == before.get(name, b"")
+    path.rmdir()
+    path.symlink_to("nowhere")
+    assert "not recorded: " in shell.outside(*command, *more, **SESSION, GT_OTEL_DEBUG="1").stderr
+    assert not (shell.directory / "nowhere").exists()
 
 
 def test_a_bd_that_is_not_there_or_never_answers(shell: Shell, bd: Callable[[str], Path]) -> None:
-    """The prime goes on after 5 seconds at most; a debug note says why the work is unknown."""
+    """The prime goes on after 5 seconds at most; a debug note says why the work is unknown, which stays."""
+    shell("prime", "bead=de-2")
     actor = {**SESSION, **NO_WORK, "BD_ACTOR": "demo/polecats/rust", "GT_OTEL_DEBUG": "1"}
     nowhere = shell.outside("prime", **{**actor, "PATH": "/nonexistent"})
     bd("exec sleep 1000")
     hanging = shell.outside("prime", **actor)
     nobody = shell.outside("prime", **{**actor, "BD_ACTOR": ""})
-    for done, reason in ((nowhere, "bd: "), (hanging, "ended with 124"), (nobody, "nor BD_ACTOR is set")):
+    for done, reason in ((nowhere, "bd: "), (hanging, "ended with 124"), (nobody, "or BD_ACTOR is set")):
         assert (done.returncode, done.stdout, done.stderr.count("\n")) == (0, "", 1)
         assert done.stderr.startswith("gt-trace prime: what is worked on is unknown: ")
         assert reason in done.stderr
-    assert len(noted(shell.journal)) == 3
+    assert noted(shell.journal) == [("demo", "de-2", "", "")]
 
 
 def test_outside_any_run_it_is_recorded_and_no_more(shell: Shell) -> None:
@@ -164,10 +217,25 @@ def test_a_prime_that_runs_as_a_command_sets_the_work(shell: Shell) -> None:
         words = ["exec", "--event", "prime", "--attr", f"work_bead={bead}", "--attr", "hook_mode=yes"]
         shell.outside(*words, "--", command, **SESSION)
     shell("nudge", "x")
-    assert noted(shell.journal) == [("", "de-2", "", "")]
+    assert noted(shell.journal) == [("demo", "de-2", "", "")]
     spans, logs = shell.written()
     assert [log.attributes["work_bead"] for log in logs] == ["de-2", "de-3", "de-2"]
+    assert [log.attributes["work_rig"] for log in (logs[0], logs[2])] == ["demo", "demo"]
     assert [span.attributes.get("hook_mode") for span in spans] == [True, True, None]
+
+
+def test_a_prime_that_runs_as_a_command_finds_the_work(shell: Shell, bd: Callable[[str], Path]) -> None:
+    """Where nothing is given, GT_WORK_* and then the hook say it; an empty bead says that there is none."""
+    bd(says([HOOKED]))
+    words = ["exec", "--event", "prime"]
+    for more, env in (([], {}), ([], {**NO_WORK, "BD_ACTOR": "x"}), (["--attr", "work_bead="], {})):
+        shell(*words, *more, "--", "true", **env)
+    works = [("other", "de-1tr", "", ""), ("demo", "de-7", "de-wisp-3", ""), ("", "", "", "")]
+    assert noted(shell.journal) == works
+    spans, logs = shell.written()
+    for record, work in zip((*spans, *logs), works * 2, strict=True):
+        found = {name: value for name, value in record.attributes.items() if name.startswith("work_")}
+        assert found == (WorkContext(*work).attributes() if any(work) else {})
 
 
 class Pane:
@@ -340,9 +408,7 @@ def test_a_tmux_that_fails_or_never_answers(pane: Pane, tmp_path: Path) -> None:
         path = f"{stub}:{pane.env['PATH']}"
         done = pane.elsewhere("prime", f"bead={len(script)}", PATH=path, GT_OTEL_DEBUG="1")
         assert (done.stdout, done.stderr) == ("", f"gt-trace prime: tmux does not know the work: {reason}\n")
-    gone = pane.elsewhere("prime", "bead=x", TMUX="/nowhere/s,1,0", TMUX_PANE="%0", GT_OTEL_DEBUG="1")
-    assert "tmux ended with 1" in gone.stderr
-    assert len(noted(pane.journal, pane.run_id)) == 3
+    assert len(noted(pane.journal, pane.run_id)) == 2
 
 
 def test_a_server_that_was_started_again_is_not_told(pane: Pane, tmux_socket: str) -> None:
@@ -355,3 +421,63 @@ def test_a_server_that_was_started_again_is_not_told(pane: Pane, tmux_socket: st
     pane.elsewhere("prime", "bead=de-3")
     assert pane.variables() == set()
     assert noted(pane.journal, pane.run_id) == [("", "de-3", "", "")]
+
+
+def other_session(pane: Pane) -> dict[str, str]:
+    """Start another session on the same server; return what a process of its pane has of tmux."""
+    pane.tmux("new-session", "-d", "-s", "theirs", "sleep 1000")
+    shown = pane.tmux("list-panes", "-t", "=theirs", "-F", "#{socket_path},#{pid},0 #{pane_id}").split()
+    return {"TMUX": shown[0], "TMUX_PANE": shown[1]}
+
+
+def test_only_the_runs_own_session_is_told(pane: Pane) -> None:
+    """Who primes from another session's pane tells the run's; outside a run no session is told."""
+    theirs = other_session(pane)
+    pane.elsewhere("prime", "bead=de-2", **theirs)
+    assert "GT_WORK_BEAD=de-2" in pane.variables()
+    pane.elsewhere("prime", "bead=de-3", GT_RUN="", **theirs)
+    Path(pane.journal.run_dir(pane.run_id), "pane.json").unlink()
+    pane.elsewhere("prime", "bead=de-4", **theirs)
+    assert "GT_WORK_BEAD=de-2" in pane.variables()
+    assert "GT_WORK_" not in pane.tmux("show-environment", "-t", "=theirs")
+
+
+def test_a_run_without_a_pane_of_its_own_is_known_by_the_registry(pane: Pane) -> None:
+    """The pane's session is told where the registry says that the run is in that pane of that server."""
+    theirs = other_session(pane)
+    socket, server_pid, _ = theirs["TMUX"].split(",")
+    registry = PaneRegistry(pane.journal)
+    for pid in (server_pid, "1"):
+        registry.register(RUN, socket=socket, server_pid=pid, pane=theirs["TMUX_PANE"])
+    pane.elsewhere("prime", "bead=de-5", **{**theirs, "GT_RUN": RUN, "TMUX": f"{socket},1,0"})
+    assert "GT_WORK_" not in pane.tmux("show-environment", "-t", "=theirs")
+    pane.elsewhere("prime", "bead=de-6", **theirs, GT_RUN="")
+    assert "GT_WORK_BEAD=de-6" in pane.tmux("show-environment", "-t", "=theirs")
+    assert [bead for _, bead, _, _ in noted(pane.journal, RUN)] == ["de-5", "de-6"]
+
+
+def test_the_next_agent_of_a_session_primes_on_its_own_bead(pane: Pane, tmp_path: Path) -> None:
+    """A pane that is started again has GT_WORK_* of the prime before, and yet the hook decides."""
+    hook, stub = tmp_path / "hook", tmp_path / "stub"
+    stub.mkdir()
+    (stub / "bd").write_text(f"#!/bin/sh\ncat {hook}\n")
+    (stub / "bd").chmod(0o755)
+    words = f"{sys.executable} -m gastown_tracing.cli"
+    agent = tmp_path / "agent"
+    agent.write_text(
+        f"echo $GT_WORK_BEAD > {tmp_path}/had\nexport PATH={stub}:$PATH BD_ACTOR=demo/polecats/rust\n"
+        f"{words} prime\n{words} nudge x\n: > {tmp_path}/primed\nexec sleep 1000\n"
+    )
+    target = f"={pane.session}:"
+    pane.tmux("set-option", "-t", target, "remain-on-exit", "on")
+    for number, had in ((1, ""), (2, "de-n1"), (3, "de-n2")):
+        hook.write_text(json.dumps([{"id": f"de-n{number}"}]))
+        if number == 2:
+            pane.tmux("split-window", "-d", "-t", target, f"sh {agent}")
+        else:
+            pane.tmux("respawn-pane", "-k", "-t", f"{target}.0", f"sh {agent}")
+        wait_until((tmp_path / "primed").exists, "the agent has primed")
+        (tmp_path / "primed").unlink()
+        assert (tmp_path / "had").read_text().strip() == had
+    assert [bead for _, bead, _, _ in noted(pane.journal, pane.run_id)] == ["de-n1", "de-n2", "de-n3"]
+    assert pane.beads("nudge")[1:] == ["de-n1", "de-n2", "de-n3"]
