@@ -21,6 +21,9 @@ URLS = (TRACES_URL, METRICS_URL, LOGS_URL)
 RECEIVER = "GT_OTEL_RECEIVER"
 EXPORTER_PREFIX = "OTEL_EXPORTER_OTLP_"
 
+#: Where there is no directory and can be none.
+NOWHERE = "/dev/null"
+
 #: What switches one signal off while the others are on.
 NO_ENDPOINT = "none"
 
@@ -193,7 +196,7 @@ def load(env: "Mapping[str, str]", cwd: str | None = None) -> Telemetry:
     here = working_directory() if cwd is None else cwd
     town_root = find_town_root(env, here)
     root = env.get(JOURNAL) or default_root(env, town_root)
-    journal = Journal(root if root.startswith("/") else f"{here.rstrip('/')}/{root}")
+    journal = Journal(root if root.startswith("/") else _below(cwd, root))
     on, why = _switch(env, journal)
     return Telemetry(on, why, journal, Config(env, journal.config_path), town_root)
 
@@ -204,6 +207,14 @@ def working_directory() -> str:
         return posix.getcwd()
     except OSError:
         return "/"
+
+
+def _below(cwd: str | None, path: str) -> str:
+    """Return a relative path below the working directory; where that is gone, one that cannot be made."""
+    try:
+        return f"{(posix.getcwd() if cwd is None else cwd).rstrip('/')}/{path}"
+    except OSError:
+        return f"{NOWHERE}/{path}"
 
 
 def _disabled(env: "Mapping[str, str]") -> bool:

@@ -4,7 +4,7 @@ All of it is checked here, before anything is looked at or written.
 """
 
 from gastown_tracing.events.registry import EVENTS
-from gastown_tracing.events.values import EventError, parse_attr
+from gastown_tracing.events.values import EventError, parse_attr, quoted
 from gastown_tracing.events.values import parse as parse_pairs
 from gastown_tracing.shims.plan import UsageError
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: What the beginning of a key may be left out of, where the command names the event.
 PREFIXES = {"mail": "msg.", "prime": "work_"}
+#: Keys that a command which names its event also takes, as the others do.
+SHORT = {("done", "bead"): "bead_id"}
 #: What a command that names its event takes where the user says nothing.
 DEFAULTS = {"done": {"exit_type": "COMPLETED"}}
 #: What the user asks for instead of a record.
@@ -75,7 +77,7 @@ class _Words:
     def _option(self, word: str, rest: list[str]) -> None:
         option, has_value, value = word.partition("=")
         if option not in ("--error", "--attr"):
-            raise UsageError(f"unknown option {option!r}; words that begin with - go behind --")
+            raise UsageError(f"unknown option {quoted(option)}; words that begin with - go behind --")
         if not has_value:
             if not rest:
                 raise UsageError(f"{option} needs a value")
@@ -103,7 +105,7 @@ def parse(command: str, arguments: "Sequence[str]") -> Request:
     name = words.plain.pop(0)
     event = EVENTS.get(name)
     if event is None:
-        raise UsageError(f"unknown event {name!r}{_nearest(name)}", see=ALL)
+        raise UsageError(f"unknown event {quoted(name)}{_nearest(name)}", see=ALL)
     try:
         return _of_event(event, words, named=False)
     except UsageError as error:
@@ -118,7 +120,7 @@ def _of_event(event: "Event", words: _Words, *, named: bool) -> Request:
     pairs = [(_key(event, key) if named else key, text) for key, text in words.pairs]
     positional = event.positional if named else ()
     if len(words.plain) > len(positional):
-        raise UsageError(f"{words.plain[len(positional)]!r} is no KEY=VALUE")
+        raise UsageError(f"{quoted(words.plain[len(positional)])} is no KEY=VALUE")
     pairs += zip(positional, words.plain, strict=False)
     custom = []
     for pair in words.attrs:
@@ -144,19 +146,19 @@ def _checked(
     for pair in custom:
         name, value = parse_attr(event, pair)
         if name in attributes:
-            raise EventError(f"{name} is given twice")
+            raise EventError(f"{name if name in event.by_key else quoted(name)} is given twice")
         attributes[name] = value
     return Request(event, attributes, error)
 
 
 def _key(event: "Event", key: str) -> str:
     """Return a key of a command that names its event in full."""
-    full = PREFIXES.get(event.name, "") + key
+    full = SHORT.get((event.name, key)) or PREFIXES.get(event.name, "") + key
     return full if full in event.by_key and key not in event.by_key else key
 
 
 def _nearest(name: str) -> str:
     from difflib import get_close_matches  # 10 ms, for a mistake
 
-    found = get_close_matches(name, EVENTS, 1)
+    found = get_close_matches(name[:80], EVENTS, 1)
     return f" (did you mean {found[0]}?)" if found else ""

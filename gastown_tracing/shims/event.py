@@ -12,7 +12,7 @@ from gastown_tracing.events.values import command_line, plain, recordable
 from gastown_tracing.shims import child
 from gastown_tracing.shims.arguments import HELP, parse
 from gastown_tracing.shims.entry import Entry
-from gastown_tracing.shims.plan import USAGE_ERROR, UsageError, debug, decode, describe, make, say
+from gastown_tracing.shims.plan import USAGE_ERROR, UsageError, debug, decode, describe, make, readable, say
 from propagation.run import new_span_id
 
 TYPE_CHECKING = False
@@ -37,7 +37,7 @@ def run(command: str, arguments: "Sequence[str]") -> "NoReturn":
     _signal.signal(_signal.SIGINT, _signal.SIG_DFL)  # a key ends us as it ends any command
     program = f"gt-trace {command}"
     try:
-        request = parse(command, arguments)
+        request = parse(command, [readable(word) for word in arguments])
     except UsageError as error:
         said_of = error.program or program
         say(f"{said_of}: {error}; see {error.see or f'{said_of} --help'}")

@@ -19,6 +19,7 @@ from gastown_tracing.shims.plan import (
     describe,
     encode,
     make,
+    readable,
     say,
 )
 from propagation.run import new_span_id
@@ -77,11 +78,12 @@ def parse(arguments: "Sequence[str]") -> Request:
             break
         option, has_value, value = option.partition("=")
         if option not in ("--event", "--name", "--attr"):
-            raise UsageError(f"unknown option {option}; {USAGE}")
+            raise UsageError(f"unknown option {_quoted(option)}; {USAGE}")
         if not has_value:
             if not rest or rest[0] == "--":
                 raise UsageError(f"{option} needs a value; {USAGE}")
             value = rest.pop(0)
+        value = readable(value)
         if option == "--event":
             event = value
         elif option == "--name":
@@ -94,22 +96,34 @@ def parse(arguments: "Sequence[str]") -> Request:
     return Request([encode(argument) for argument in rest], event, name, attributes)
 
 
+def _quoted(text: str) -> str:
+    from gastown_tracing.events.values import quoted  # for a mistake
+
+    return quoted(text)
+
+
 def _checked(event: str, pairs: list[str]) -> "dict[str, Value]":
     """Return the attributes of the event, and others, from each KEY=VALUE. Raises UsageError."""
     try:
         from gastown_tracing.events.registry import EVENTS  # nobody else pays for it before the command runs
-        from gastown_tracing.events.values import EventError, parse_attr
+        from gastown_tracing.events.values import EventError, parse_attr, quoted
     except Exception:  # in the middle of an upgrade, say: the command runs
         return {}
     found = EVENTS.get(event)
     if found is None or not found.is_span:
-        wrong = f"unknown event {event!r}" if found is None else f"{event} is no event of a command"
+        wrong = f"unknown event {quoted(event)}" if found is None else f"{event} is no event of a command"
         names = ", ".join([known.name for known in EVENTS.values() if known.is_span])
         raise UsageError(f"{wrong}; one of: {names}")
-    try:
-        return dict([parse_attr(found, pair) for pair in pairs])
-    except EventError as error:
-        raise UsageError(str(error)) from None
+    attributes: dict[str, Value] = {}
+    for pair in pairs:
+        try:
+            name, value = parse_attr(found, pair)
+        except EventError as error:
+            raise UsageError(str(error)) from None
+        if name in attributes:
+            raise UsageError(f"{name if name in found.by_key else quoted(name)} is given twice")
+        attributes[name] = value
+    return attributes
 
 
 def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle: str) -> "NoReturn":

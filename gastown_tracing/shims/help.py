@@ -12,13 +12,15 @@ MORE = {
     "mail": "Keys may be given without their `msg.`: to=mayor/ subject=Done",
     "done": """\
 Unless told otherwise rig and bead are those of the work in force, and the time to complete
-is what has passed since work on the bead began. EXIT_TYPE is COMPLETED where it is left out
-of `gt-trace done`.""",
+is what has passed since work on the bead began. Of `gt-trace done` EXIT_TYPE is COMPLETED
+where it is left out, and bead= is short for bead_id=.""",
     "prime": """\
 The work is what is given (rig=, bead=, mol=, build=, also with `work_` before them), else
-GT_WORK_RIG, GT_WORK_BEAD, GT_WORK_MOL and GT_WORK_BUILD, else the bead that bd says is on
-the hook of BD_ACTOR: only here bd is asked. What nobody knows is no work. From now on every
-record of the run carries it, and the session's new panes in tmux get it as GT_WORK_*.""",
+GT_WORK_RIG, GT_WORK_BEAD, GT_WORK_MOL and GT_WORK_BUILD where no prime of the run has said
+the same before, else the bead that bd says is on the hook of BD_ACTOR: only here bd is
+asked. A bead without a rig is of GT_RIG. `bead=` alone, or an empty hook, is no work; where
+bd does not answer the work stays what it was. From now on every record of the run carries
+it, and the session's new panes in tmux get it as GT_WORK_*.""",
 }
 
 EVENT_USAGE = "usage: gt-trace event NAME [KEY=VALUE…] [--error TEXT] [--attr KEY=VALUE]…"

@@ -85,6 +85,11 @@ def encode(text: str) -> bytes:
     return text.encode(sys.getfilesystemencoding(), sys.getfilesystemencodeerrors())
 
 
+def readable(text: str) -> str:
+    """Return text from the operating system as it is recorded: a mark for bytes that are no UTF-8."""
+    return text if text.isascii() else encode(text).decode("utf-8", "replace")
+
+
 def decode(environ: dict[bytes, bytes]) -> dict[str, str]:
     """Return an environment as text; bytes that are no UTF-8 survive as lone surrogates."""
     return {name.decode(*TEXT): value.decode(*TEXT) for name, value in environ.items()}

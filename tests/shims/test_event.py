@@ -39,6 +39,7 @@ RIGHT: list[tuple[str, str, int, dict[str, object]]] = [
     ("nudge --attr target=x", "nudge", INTERNAL, {"target": "x"}),
     ("done", "done", INTERNAL, {"exit_type": "COMPLETED", "rig": "other", "bead_id": "de-1tr"}),
     ("done ESCALATED work_type=bug", "done", INTERNAL, {"exit_type": "ESCALATED", "work_type": "bug"}),
+    ("done bead=de-5", "done", INTERNAL, {"bead_id": "de-5", "bead": None}),
     ("done rig=r time_to_complete_ms=1.5", "done", INTERNAL, {"rig": "r", "time_to_complete_ms": 1.5}),
     ("event done exit_type=DEFERRED bead_id=b", "done", INTERNAL, {"exit_type": "DEFERRED", "bead_id": "b"}),
     ("event bd.call args=list", "bd.call", CLIENT, {"subcommand": "list", "args": "list"}),
@@ -63,7 +64,7 @@ WRONG = [
     ("sling", "a b c", "'c' is no KEY=VALUE"),
     ("sling", "a bead=b", "bead is given twice"),
     ("sling", "a --attr bead=b", "bead is given twice"),
-    ("sling", "a --attr x=1 --attr x=2", "x is given twice"),
+    ("sling", "a --attr x=1 --attr x=2", "'x' is given twice"),
     ("sling", "a taget=b", "sling has no attribute 'taget'; it has: bead, target"),
     ("sling", "bead=", "bead is empty"),
     ("sling", "a --force", "unknown option '--force'; words that begin with - go behind --"),
@@ -74,15 +75,22 @@ WRONG = [
     ("sling", "a --list", "only `gt-trace event` has --list"),
     ("done", "FINISHED", "exit_type is one of COMPLETED, ESCALATED, DEFERRED, not 'FINISHED'"),
     ("done", "time_to_complete_ms=soon", "time_to_complete_ms is a number, not 'soon'"),
+    ("done", "bead=a bead_id=b", "bead_id is given twice"),
+    ("sling", f"a {'k' * 200}=b", f"sling has no attribute '{'k' * 80}'…; it has: bead, target"),
+    ("sling", f"a --{'k' * 200}", f"unknown option '--{'k' * 78}'…; words that begin with - go behind --"),
+    ("sling", f"a b {'k' * 200}", f"'{'k' * 80}'… is no KEY=VALUE"),
     ("prime", "hook_mode=2", "hook_mode is true or false, not '2'"),
     ("prime", "rig=a work_rig=b", "work_rig is given twice"),
     ("event bd.call", "exit_code=1.5", "exit_code is a whole number, not '1.5'"),
-    ("event bd.call", "duration_ms=-1", "duration_ms is a time and not negative, but '-1' is"),
+    ("event bd.call", "duration_ms=-1", "duration_ms is less than 0: '-1'"),
+    ("event bd.call", "duration_ms=1e305", "duration_ms is more than all the time since 1970: '1e305'"),
+    ("event bd.call", "exit_code=-65", "exit_code is less than -64: '-65'"),
     ("event bead.create", "bead_id=b --error x", "it cannot fail: leave --error out"),
 ]
 #: The same of the event's name.
 UNNAMED = [
     ("slng", "unknown event 'slng' (did you mean sling?)"),
+    ("z" * 200, f"unknown event '{'z' * 80}'…"),
     ("zzzzzz", "unknown event 'zzzzzz'"),
     ("bead=x", "the event's name is missing"),
 ]
@@ -350,7 +358,7 @@ def test_without_standard_streams(shell: Shell) -> None:
 def test_text_that_is_no_utf_8_is_recorded_readably(shell: Shell) -> None:
     """Bytes that are none become marks; control characters and quotes come back as they are."""
     shell("nudge", os.fsdecode(b'a\xff"b\n\x01'))
-    assert shell.written()[0][0].attributes["target"] == 'a?"b\n\x01'
+    assert shell.written()[0][0].attributes["target"] == 'a\ufffd"b\n\x01'
 
 
 @pytest.mark.parametrize(

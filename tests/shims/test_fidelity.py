@@ -442,7 +442,7 @@ def test_a_failure_to_record_is_silent_unless_asked(runner: list[str], env: Env,
 
 @pytest.mark.parametrize(("words", "line"), [
     (["--event", "nonsense", "--", "true"], "unknown event 'nonsense'"),
-    (["--nonsense", "--", "true"], "unknown option --nonsense"),
+    (["--nonsense", "--", "true"], "unknown option '--nonsense'"),
     (["--attr", "x", "--", "true"], "--attr wants KEY=VALUE"),
     (["--event"], "--event needs a value"),
     (["--name", "--", "true"], "--name needs a value"),
