@@ -5,9 +5,14 @@ from __future__ import annotations
 import math
 import netrc  # noqa: F401 # requests loads it with the first request, and a fork meanwhile would leave it locked
 import os
+import warnings
 from typing import TYPE_CHECKING, Any, Protocol
 
-import requests
+with warnings.catch_warnings():
+    # What it says at its import about versions that are newer than itself is not the host's.
+    warnings.filterwarnings("ignore", "urllib3 .* doesn't match a supported version", module="requests")
+    import requests
+
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.util.re import parse_env_headers
 

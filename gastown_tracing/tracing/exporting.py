@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import warnings
+import traceback
 import weakref
 from typing import TYPE_CHECKING
 
@@ -34,12 +34,23 @@ EXPORTER_LOGGERS = (
     "opentelemetry.exporter.otlp.proto.http._log_exporter",
 )
 _OURS = create_key("gastown_tracing.exporting")
+_PROGRAMS = create_key("gastown_tracing.program")
 
 
 @contextlib.contextmanager
 def exporting() -> Iterator[None]:
     """Say that what this thread does is telemetry's own work, which nobody traces or logs."""
     token = attach(set_value(SUPPRESSED, True, set_value(_OURS, True)))
+    try:
+        yield
+    finally:
+        detach(token)
+
+
+@contextlib.contextmanager
+def programs_turn() -> Iterator[None]:
+    """Say that what OpenTelemetry logs in this thread is about the program's code, which we have it call."""
+    token = attach(set_value(_PROGRAMS, True))
     try:
         yield
     finally:
@@ -99,16 +110,18 @@ def call(func: Callable[[], None] | None) -> None:
 class Quiet:
     """Keeps what exporting logs from the host, between its making and `end()`.
 
-    What OpenTelemetry warns of becomes lines of `Provider.errors`. With a handler in place Python does not
-    print these warnings on stderr, where they would be taken for the host's; a host that has configured
-    logging still gets them. What the HTTP client logs about our requests is dropped.
+    What OpenTelemetry warns of because we called it becomes lines of `Provider.errors`; Python's last resort
+    would print it on stderr, where it would be taken for the host's. A host that has configured logging still
+    gets it, and all that OpenTelemetry says to the host goes where it would go without us. What the HTTP
+    client logs about our requests is dropped.
 
     `opentelemetry` is False for a program with an SDK of its own: it sees warnings where it expects them, but
     for those of our exporters.
     """
 
     def __init__(self, note: Note, *, opentelemetry: bool) -> None:
-        self._handler = NoteHandler(note)
+        self._note = NoteHandler(note)
+        self._handler = OursHandler(self._note)
         self._filtered = dict.fromkeys(HTTP_LOGGERS, _is_not_ours)
         if opentelemetry:
             logging.getLogger("opentelemetry").addHandler(self._handler)
@@ -116,8 +129,6 @@ class Quiet:
             self._filtered |= dict.fromkeys(EXPORTER_LOGGERS, self._take)
         for name, passes in self._filtered.items():
             logging.getLogger(name).addFilter(passes)
-        # What requests says at its import, about versions that are newer than itself.
-        warnings.filterwarnings("ignore", "urllib3 .* doesn't match a supported version", module="requests")
 
     def end(self) -> None:
         """Leave the loggers as they were."""
@@ -128,7 +139,7 @@ class Quiet:
     def _take(self, record: logging.LogRecord) -> bool:
         others = _is_not_ours(record)
         if not others and record.levelno >= logging.WARNING:
-            self._handler.emit(record)
+            self._note.emit(record)
         return others
 
 
@@ -146,3 +157,43 @@ class NoteHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the message's first line."""
         self._note(record.getMessage().partition("\n")[0])
+
+
+class OursHandler(logging.Handler):
+    """Hands warnings that we caused to `ours`; any other record goes where it would without this handler."""
+
+    def __init__(self, ours: NoteHandler) -> None:
+        super().__init__()
+        self._ours = ours
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a warning, or stand in for Python's last resort, which knows of this handler and is silent."""
+        if _is_caused_by_us():
+            if record.levelno >= self._ours.level:
+                self._ours.emit(record)
+            return
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and not _has_other_handler(record.name):
+            last.handle(record)
+
+
+def _has_other_handler(name: str) -> bool:
+    """Return whether the records of a logger are handled by any handler that is not ours."""
+    logger: logging.Logger | None = logging.getLogger(name)
+    while logger is not None:
+        if any(not isinstance(handler, OursHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent if logger.propagate else None
+    return False
+
+
+def _is_caused_by_us() -> bool:
+    """Return whether we are exporting, or called ourselves what now logs in OpenTelemetry."""
+    if get_value(_OURS) or get_value(_PROGRAMS):
+        return bool(get_value(_OURS))
+    between = ("logging", "opentelemetry", "contextlib")
+    packages = [
+        str(frame.f_globals.get("__name__")).partition(".")[0] for frame, _ in traceback.walk_stack(None)
+    ]
+    callers = packages[packages.index("logging") :]
+    return next((name for name in callers if name not in between), "") == __name__.partition(".")[0]

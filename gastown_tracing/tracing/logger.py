@@ -12,6 +12,7 @@ from opentelemetry.context import get_current
 from opentelemetry.sdk._logs import (
     LoggerProvider,
     LogRecordDroppedAttributesWarning,
+    LogRecordLimits,
     LogRecordProcessor,
     ReadWriteLogRecord,
 )
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from opentelemetry.util.types import AnyValue, Attributes
 
     from gastown_tracing.tracing.otel import Runtime
+
+
+#: Attributes that the SDK itself adds to a record, at most: what it says of an exception.
+_OF_EXCEPTION = 3
 
 
 class TownLogger(NoOpLogger):
@@ -120,14 +125,39 @@ def _context_of(record: LogRecord) -> Context:
     return found
 
 
+class SilentLogger(NoOpLogger):
+    """The SDK's `logger` without its warning of dropped attributes, of which there are `most` in a record.
+
+    Each record says itself how many were dropped, and the warning would reach the host.
+    """
+
+    def __init__(self, logger: Logger, most: int) -> None:
+        super().__init__("")
+        self._logger = logger
+        self._most = most - _OF_EXCEPTION
+
+    def emit(self, record: LogRecord | None = None, **parts: Any) -> None:
+        """Emit a log record (see OpenTelemetry's `Logger`)."""
+        given = (record,) if record is not None else ()
+        attributes = parts.get("attributes") if record is None else record.attributes
+        if attributes is None or len(attributes) <= self._most:
+            self._logger.emit(*given, **parts)
+            return
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LogRecordDroppedAttributesWarning)
+            self._logger.emit(*given, **parts)
+
+    def enabled(self, **asked: Any) -> bool:
+        """Return whether a record would go anywhere."""
+        return self._logger.enabled(**asked)
+
+
 class TownLoggerProvider(LoggerProvider):
     """The SDK's provider, whose loggers are `TownLogger`s."""
 
     def __init__(self, resource: Resource) -> None:
         super().__init__(resource, shutdown_on_exit=False)
-        # A record with more attributes than the limits allow says itself how many were dropped; the SDK's
-        # warning of it would reach the host.
-        warnings.filterwarnings("ignore", category=LogRecordDroppedAttributesWarning)
+        self._most = LogRecordLimits().max_log_record_attributes
 
     def get_logger(
         self,
@@ -139,6 +169,11 @@ class TownLoggerProvider(LoggerProvider):
         """Return a logger (see `opentelemetry._logs.LoggerProvider`)."""
         return TownLogger(name, version, schema_url, attributes)
 
+    def silent_logger(self, *scope: Any) -> Logger:
+        """Return the SDK's own logger, without its warning of attributes that are dropped."""
+        logger = super().get_logger(*scope)
+        return logger if self._most is None else SilentLogger(logger, self._most)
+
     def _handle_fork(self) -> None:
         # The SDK renews service.instance.id here, and has no public way to renew more.
         super()._handle_fork()
@@ -148,7 +183,7 @@ class TownLoggerProvider(LoggerProvider):
 def sdk_logger(provider: LoggerProvider, *scope: Any) -> Logger:
     """Return the SDK's own logger for an instrumentation scope (the arguments of `get_logger`)."""
     if isinstance(provider, TownLoggerProvider):
-        return LoggerProvider.get_logger(provider, *scope)
+        return provider.silent_logger(*scope)
     return provider.get_logger(*scope)
 
 

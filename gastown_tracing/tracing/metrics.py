@@ -18,7 +18,9 @@ from opentelemetry.sdk.metrics.export import MetricReader, MetricsData, Resource
 from opentelemetry.sdk.resources import Resource
 
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
+from gastown_tracing.tracing import forking
 from gastown_tracing.tracing.endpoints import METRICS, Endpoint
+from gastown_tracing.tracing.exporting import programs_turn
 from gastown_tracing.tracing.runtime_metrics import RuntimeMetrics, wanted
 from gastown_tracing.tracing.sending import Sender, positive
 
@@ -68,6 +70,7 @@ class TownMeterProvider(MeterProvider):
     def __init__(self, resource: Resource, exemplars: ExemplarFilter) -> None:
         super().__init__((), resource, exemplars, shutdown_on_exit=False)
         self._collector: Collector | None = None
+        forking.tell(self)
 
     def begin(self, resource: Resource) -> Collector:
         """Return what reads the instruments from now on, as this resource's."""
@@ -95,6 +98,9 @@ class TownMeterProvider(MeterProvider):
         # The SDK renews service.instance.id here, and has no public way to renew more.
         super()._handle_fork()
         self._update_resource(Resource({"process.pid": os.getpid()}))
+
+    def after_fork(self) -> None:
+        """Forget what the parent has added up, before a thread of the child reads it."""
         consumer = self._measurement_consumer
         consumer._lock = Lock()  # noqa: SLF001 # a thread of the parent may have held it
         if self._collector is not None:
@@ -105,8 +111,10 @@ class TownMeterProvider(MeterProvider):
 class Measurements(Sender):
     """Sends what collectors read, and what the runtime measures of itself, to the endpoint for metrics.
 
-    `theirs` reads the program's own provider, if it has one: only here, not in a forked child, because that
-    provider goes on adding to what its parent had.
+    `collector` reads our instruments, `program` those of the program: in a request of its own afterwards, so
+    that a callback of the program's that takes long, or for ever, keeps only its own metrics from being sent.
+    `theirs`: the program's are on a provider that it has set up. They are read only here, not in a forked
+    child, because that provider goes on adding to what its parent had.
     """
 
     def __init__(
@@ -118,19 +126,24 @@ class Measurements(Sender):
         resource: Callable[[], Resource],
     ) -> None:
         self.runtime: RuntimeMetrics | None = None
-        self.theirs: Collector | None = None
+        self.program: Collector | None = None
+        self.theirs = False
         self._collector = collector
         self._resource = resource
         self._timeout = positive(env, "OTEL_METRIC_EXPORT_TIMEOUT", 30_000, note) / 1000
-        collector.flush = self.flush
         interval = positive(env, "OTEL_METRIC_EXPORT_INTERVAL", 60_000, note) / 1000
         super().__init__("metrics", interval, endpoint, note)
 
     def send(self) -> bool:
         """Send what has been measured until now."""
-        found = self._collector.read(self._timeout) + self._of_runtime()
-        if self.theirs is not None:
-            found += self.theirs.read(self._timeout)
+        sent = self._send(self._collector.read(self._timeout) + self._of_runtime())
+        if self.program is not None:
+            with programs_turn():
+                found = self.program.read(self._timeout)
+            sent = self._send(found) and sent
+        return sent
+
+    def _send(self, found: list[ResourceMetrics]) -> bool:
         return not found or self._endpoint.send(merged(found), "metrics")
 
     def _of_runtime(self) -> list[ResourceMetrics]:
@@ -143,7 +156,8 @@ class Measurements(Sender):
 
     def after_fork(self) -> None:
         """Read what is this process's own alone."""
-        self.theirs = None
+        if self.theirs:
+            self.program = None
         super().after_fork()
 
 
@@ -181,8 +195,9 @@ def merged(found: Sequence[ResourceMetrics]) -> MetricsData:
 class Metrics:
     """The metrics of this process: the provider of our instruments, and what sends them, until `shutdown()`.
 
-    Where the program has an SDK's provider of its own, its instruments go to our endpoint as well as to its
-    own; ours are on a provider of their own. The resource is the one of `tracers`.
+    The program's instruments have a provider of their own: the one that it has set up, whose metrics go to
+    our endpoint as well as to its own, else one of ours, which goes on from one `init()` to the next. The
+    resource is the one of `tracers`.
     """
 
     def __init__(
@@ -194,26 +209,30 @@ class Metrics:
         *,
         runtime_metrics: bool,
     ) -> None:
+        resource, exemplars = tracers.resource, exemplar_filter(env)
+        self.provider = TownMeterProvider(resource, exemplars)
         present = metrics.get_meter_provider()
-        if isinstance(present, TownMeterProvider):
-            self.provider = present
-        else:
-            self.provider = TownMeterProvider(tracers.resource, exemplar_filter(env))
-            if isinstance(present, _ProxyMeterProvider):
-                metrics.set_meter_provider(self.provider)
+        if isinstance(present, _ProxyMeterProvider):
+            present = TownMeterProvider(resource, exemplars)
+            metrics.set_meter_provider(present)
+        self._program = present if isinstance(present, MeterProvider) else None
+        self._runtime = RuntimeMetrics() if runtime_metrics and wanted(env) else None
+        # After all that it reads: so it is in a forked child, too.
         self.sender = Measurements(
             Endpoint(METRICS, url, env, note),
             env,
             note,
-            self.provider.begin(tracers.resource),
+            self.provider.begin(resource),
             lambda: tracers.resource,
         )
-        self._theirs: MeterProvider | None = None
-        if isinstance(present, MeterProvider) and present is not self.provider:
-            self._theirs, self.sender.theirs = present, Collector()
-            present.add_metric_reader(self.sender.theirs)
-        self._runtime = RuntimeMetrics() if runtime_metrics and wanted(env) else None
         self.sender.runtime = self._runtime
+        if isinstance(present, TownMeterProvider):
+            self.sender.program = present.begin(resource)
+            self.sender.program.flush = self.sender.flush
+        elif self._program is not None:
+            self._theirs = self.sender.program = Collector()
+            self.sender.theirs = True
+            self._program.add_metric_reader(self._theirs)
 
     def shutdown(self) -> None:
         """Measure nothing more."""
@@ -222,5 +241,7 @@ class Metrics:
         if self.sender.late:
             return  # its thread may be reading for ever, with locks that taking a reader away would wait for
         self.provider.end()
-        if self._theirs is not None and self.sender.theirs is not None:
-            self._theirs.remove_metric_reader(self.sender.theirs)
+        if isinstance(self._program, TownMeterProvider):
+            self._program.end()
+        elif self._program is not None and self.sender.program is not None:
+            self._program.remove_metric_reader(self._theirs)

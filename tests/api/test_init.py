@@ -432,22 +432,29 @@ def test_multiprocessing_children_record(env: dict[str, str], journal_root: Path
     assert [span.parent_id for span in spans if span.name == "work"] == [sling.span_id] * 20
 
 
-def test_warnings_of_opentelemetry_are_not_printed() -> None:
-    """What the SDK logs goes to provider.errors, and to a host that has configured logging."""
+def test_warnings_of_opentelemetry_reach_whoever_caused_them() -> None:
+    """What we make the SDK say goes to provider.errors; what the host does goes where it would without us."""
     source = """
         import logging
         import gastown_tracing as gt
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+        from opentelemetry.sdk.trace import TracerProvider
         provider = gt.init()
-        logging.getLogger("opentelemetry.x").warning("first\\nsecond")
-        assert provider.errors == ["first"]
+        assert len(provider.errors) == 1 and "sampler" in provider.errors[0], provider.errors
+        trace.set_tracer_provider(TracerProvider(ALWAYS_ON))
+        logging.getLogger("opentelemetry.x").debug("not shown without us")
+        logging.getLogger("opentelemetry.x").warning("second")
         logging.basicConfig(format="host: %(message)s")
         logging.getLogger("opentelemetry.x").warning("third")
+        assert len(provider.errors) == 1, provider.errors
     """
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(line.strip() for line in source.splitlines())],
-        env=otlp("none"),
+        env={**otlp("none"), "GT_RUN": "", "OTEL_TRACES_SAMPLER": "nonsense"},
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stderr == "host: third\n"
+    refused = "Overriding of current TracerProvider is not allowed"
+    assert done.stderr.splitlines() == [refused, "second", "host: third"]

@@ -471,3 +471,41 @@ def test_garbage_collections_of_a_parent_are_not_a_childs() -> None:
         python(source, {**direct(server), "GT_RUN": ""})
         (span,) = server.spans()
     assert attributes(span.attributes)["gastown.process.gc_collections"] < 100
+
+
+def test_a_callback_that_never_ends_keeps_no_event_from_being_counted() -> None:
+    """Our instruments are read and sent before the program's, at its end, too."""
+    source = """
+        import time
+        import gastown_tracing as gt
+        from opentelemetry import metrics
+        provider = gt.init()
+        meter = metrics.get_meter("theirs")
+        meter.create_observable_gauge("slow", [lambda options: time.sleep(600)])
+        with gt.sling(): pass
+        assert not provider.shutdown(0.5)
+        print(*provider.errors)
+    """
+    with sink() as server:
+        assert python(source, direct(server)).stdout == "not all metrics were sent within 0.5 s\n"
+        assert names(server) == {"gastown.sling.dispatches.total"}
+
+
+def test_a_callback_that_raises_is_the_hosts() -> None:
+    """OpenTelemetry's line about it is on stderr as it would be without us; others are sent."""
+    source = """
+        import sys
+        sys.stderr = sys.stdout
+        import gastown_tracing as gt
+        from opentelemetry import metrics
+        provider = gt.init()
+        def broken(options): raise RuntimeError("theirs")
+        metrics.get_meter("theirs").create_observable_gauge("broken", [broken])
+        metrics.get_meter("theirs").create_counter("theirs.total").add(1)
+        assert provider.shutdown() and provider.errors == []
+    """
+    with sink() as server:
+        said = python(source, direct(server)).stdout
+        assert names(server) == {"theirs.total"}
+    assert said.startswith("Callback failed for instrument broken.")
+    assert said.endswith("RuntimeError: theirs\n")
