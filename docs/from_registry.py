@@ -27,7 +27,6 @@ them does is what `record` does (see there); while telemetry is off that is noth
 from __future__ import annotations
 
 from gastown_tracing import context
-from gastown_tracing.events.recorder import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +69,8 @@ def function(event: Event) -> str:
             ") -> None:",
             docstring(event, wanted),
             "    if context.runtime is not None:",
+            "        from gastown_tracing.events.recorder import record",
+            "",
             "        record(",
             f'            "{event.name}",',
             *passed,

@@ -6,12 +6,9 @@ All of them do nothing, and load nothing, while telemetry is off.
 from __future__ import annotations
 
 import functools
-from typing import overload
 
 from gastown_tracing import context
-from gastown_tracing.events.registry import EVENTS
-from gastown_tracing.events.schema import Event
-from gastown_tracing.tracing.calls import BdCall, Call
+from gastown_tracing.tracing.calls import AnyCall, BdCall, Call
 from gastown_tracing.tracing.operation import Operation, clean, text_of
 from gastown_tracing.tracing.wrapping import Binder, wrap
 
@@ -19,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping, Sequence
-    from typing import Any, TypeVar
+    from typing import Any, TypeVar, overload
 
     from opentelemetry.util.types import AttributeValue
 
@@ -27,23 +24,20 @@ if TYPE_CHECKING:
 
     F = TypeVar("F", bound="Callable[..., Any] | classmethod[Any, ..., Any]")
 
-_BD_CALL, _MAIL, _SLING = EVENTS["bd.call"], EVENTS["mail"], EVENTS["sling"]
-_NUDGE, _DONE, _PRIME = EVENTS["nudge"], EVENTS["done"], EVENTS["prime"]
+if TYPE_CHECKING:  # `typing` takes long to load
 
+    @overload
+    def traced(func: F, /) -> F: ...
 
-@overload
-def traced(func: F, /) -> F: ...
-
-
-@overload
-def traced(
-    *,
-    name: str | None = None,
-    attributes: Mapping[str, AttributeValue] | None = None,
-    capture: Sequence[str] = (),
-    kind: Kind = "internal",
-    record_exception: bool = True,
-) -> Callable[[F], F]: ...
+    @overload
+    def traced(
+        *,
+        name: str | None = None,
+        attributes: Mapping[str, AttributeValue] | None = None,
+        capture: Sequence[str] = (),
+        kind: Kind = "internal",
+        record_exception: bool = True,
+    ) -> Callable[[F], F]: ...
 
 
 def traced(
@@ -112,7 +106,7 @@ def bd_call(args: Sequence[str], *, executable: str = "bd") -> BdCall:
     GT_LOG_BD_OUTPUT is on. Say how it ended with `call.set(exit_code=…, stdout=…, stderr=…)`; the output is
     recorded only with GT_LOG_BD_OUTPUT.
     """
-    return BdCall(_BD_CALL, {"args": args, "executable": executable})
+    return BdCall("bd.call", {"args": args, "executable": executable})
 
 
 def run_bd(
@@ -172,7 +166,7 @@ def mail(
     reading a consumer's, with OpenTelemetry's `messaging.*` attributes.
     """
     return Call(
-        _MAIL,
+        "mail",
         {
             "operation": operation,
             "msg_id": msg_id,
@@ -189,12 +183,12 @@ def mail(
 
 def sling(*, bead: str | None = None, target: str | None = None) -> Call:
     """Return the span `sling`: the bead (or formula) that is dispatched, and to whom."""
-    return Call(_SLING, {"bead": bead, "target": target})
+    return Call("sling", {"bead": bead, "target": target})
 
 
 def nudge(*, target: str | None = None) -> Call:
     """Return the span `nudge`: a push to the agent `target`."""
-    return Call(_NUDGE, {"target": target})
+    return Call("nudge", {"target": target})
 
 
 def done(
@@ -212,7 +206,7 @@ def done(
     bead. `work_type` is the type of its bead, or its formula.
     """
     return Call(
-        _DONE,
+        "done",
         {
             "exit_type": exit_type,
             "rig": rig,
@@ -229,8 +223,22 @@ def event(name: str, /, **attributes: object) -> Call:
     Keywords are its attributes, with `_` for `.`: `with event("git.operation", operation="push")`. Where no
     such event is a span there is none, but a line in `Provider.errors`; `record` records what has no span.
     """
-    known = EVENTS.get(name) or Event(name, "", ())
-    return Call(known, {**{found.parameter: None for found in known.attributes}, **attributes})
+    return AnyCall(name, attributes)
+
+
+def record(name: str, /, *, error: str = "", **attributes: object) -> None:
+    """Record one event at once: its log record, its metrics and, where it has one, its span.
+
+    `name` is the event's in the data model. Keywords are its attributes, with `_` for `.`; None is unknown.
+    `error` says that it failed, and why. With `duration_ms` the span begins that much earlier.
+
+    Inside an open call of the same event (`with bd_call(…)`), in the same task or thread, what is said goes
+    to that call as long as nothing contradicts what it knows already: no event is recorded twice.
+    """
+    if context.runtime is not None:
+        from gastown_tracing.events.recorder import record as record_now  # telemetry is on
+
+        record_now(name, error=error, **attributes)
 
 
 def prime(
@@ -248,7 +256,7 @@ def prime(
     later in the run, until the next prime; with a journal also in the run's other processes.
     """
     return Call(
-        _PRIME,
+        "prime",
         {
             "role": role,
             "hook_mode": hook_mode,

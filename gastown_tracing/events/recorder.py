@@ -33,12 +33,7 @@ _WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 def record(name: str, /, *, error: str = "", **attributes: object) -> None:
-    """Record one event at once: its log record, its metrics and, where it has one, its span.
-
-    `name` is the event's in the data model. Keywords are its attributes, with `_` for `.`; None is unknown.
-    `error` says that it failed, and why. With `duration_ms` the span begins that much earlier. Inside an open
-    helper of the same event (`with bd_call(…)`) its attributes go to that one: no event is recorded twice.
-    """
+    """Record one event at once, as the package's `record` does, which is this where telemetry is on."""
     active = place.runtime
     if active is None:
         return
@@ -183,10 +178,10 @@ def take_work(active: Runtime, event: Event, own: Mapping[str, Value], run: Run,
 
 def _record(active: Runtime, event: Event, attributes: Mapping[str, object], error: str) -> None:
     if event.is_span:
-        call = active.open_call()
-        if call is not None and call.event is event:
-            known = {name: value for name, value in attributes.items() if value is not None}
-            call.set(**known, **({"error": error} if error else {}))
+        call = active.open_call(event.name)
+        known = {name: value for name, value in attributes.items() if value is not None}
+        if call is not None and call.is_about(active, known, error):
+            call.learn({**known, "error": error} if error else known)
         else:
             _record_span(active, event, attributes, links=(), times=(None, None), error=error)
         return

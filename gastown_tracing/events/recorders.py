@@ -7,7 +7,6 @@ them does is what `record` does (see there); while telemetry is off that is noth
 from __future__ import annotations
 
 from gastown_tracing import context
-from gastown_tracing.events.recorder import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ def record_agent_instantiate(
     - `run_uuid`: The run's id with dashes, as gt writes it. By default run.id of the record.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "agent.instantiate",
             instance=instance,
@@ -74,6 +75,8 @@ def record_session_start(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "session.start",
             session_id=session_id,
@@ -102,6 +105,8 @@ def record_session_stop(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "session.stop",
             session_id=session_id,
@@ -126,6 +131,8 @@ def record_session_stalled(
     - `work_bead`: The bead that it works on.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "session.stalled",
             session_id=session_id,
@@ -147,6 +154,8 @@ def record_crew_session(
     - `rig`: The rig.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "crew.session",
             crew=crew,
@@ -176,6 +185,8 @@ def record_prime(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "prime",
             role=role,
@@ -201,6 +212,8 @@ def record_prime_context(
     - `formula`: The rendered text. Only with GT_LOG_PRIME_CONTEXT.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "prime.context",
             role=role,
@@ -226,6 +239,8 @@ def record_prompt_send(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "prompt.send",
             session=session,
@@ -251,6 +266,8 @@ def record_pane_read(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "pane.read",
             session=session,
@@ -274,6 +291,8 @@ def record_pane_output(
       many as GT_LOG_PANE_CONTENT_LIMIT says.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "pane.output",
             session=session,
@@ -303,6 +322,8 @@ def record_agent_event(
       most, else as many as GT_LOG_AGENT_CONTENT_LIMIT says.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "agent.event",
             session=session,
@@ -341,6 +362,8 @@ def record_agent_usage(
     - `rig`: The work's rig, else the agent's. By default work_rig or rig of the record.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "agent.usage",
             session=session,
@@ -373,6 +396,8 @@ def record_agent_state_change(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "agent.state_change",
             agent_id=agent_id,
@@ -400,6 +425,8 @@ def record_retry_alert(
     - `threshold`: The rate above which it is told.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "retry.alert",
             agent_name=agent_name,
@@ -437,6 +464,8 @@ def record_mail(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "mail",
             operation=operation,
@@ -465,6 +494,8 @@ def record_sling(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "sling",
             bead=bead,
@@ -484,6 +515,8 @@ def record_nudge(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "nudge",
             target=target,
@@ -510,6 +543,8 @@ def record_done(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "done",
             exit_type=exit_type,
@@ -534,6 +569,8 @@ def record_polecat_spawn(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "polecat.spawn",
             name=name,
@@ -555,6 +592,8 @@ def record_polecat_remove(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "polecat.remove",
             name=name,
@@ -572,6 +611,8 @@ def record_daemon_restart(
     - `agent_type`: The kind of agent.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "daemon.restart",
             agent_type=agent_type,
@@ -601,6 +642,8 @@ def record_bd_call(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "bd.call",
             subcommand=subcommand,
@@ -634,6 +677,8 @@ def record_git_operation(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "git.operation",
             operation=operation,
@@ -661,6 +706,8 @@ def record_gt_command(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "gt.command",
             command=command,
@@ -685,6 +732,8 @@ def record_exec(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "exec",
             name=name,
@@ -707,6 +756,8 @@ def record_formula_instantiate(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "formula.instantiate",
             formula_name=formula_name,
@@ -726,6 +777,8 @@ def record_convoy_create(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "convoy.create",
             bead_id=bead_id,
@@ -744,6 +797,8 @@ def record_mol_cook(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "mol.cook",
             formula_name=formula_name,
@@ -766,6 +821,8 @@ def record_mol_wisp(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "mol.wisp",
             formula_name=formula_name,
@@ -792,6 +849,8 @@ def record_mol_squash(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "mol.squash",
             mol_id=mol_id,
@@ -815,6 +874,8 @@ def record_mol_burn(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "mol.burn",
             mol_id=mol_id,
@@ -836,6 +897,8 @@ def record_bead_create(
     - `mol_source`: The formula that it came from.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "bead.create",
             bead_id=bead_id,
@@ -859,6 +922,8 @@ def record_refinery_dispatch(
     - `rig`: The rig.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "refinery.dispatch",
             bead_id=bead_id,
@@ -893,6 +958,8 @@ def record_scheduler_dispatch_cycle(
     - `capacity_used`: Used slots.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "scheduler.dispatch_cycle",
             dispatched=dispatched,
@@ -924,6 +991,8 @@ def record_witness_patrol(
     - `error`: Why it failed; empty where it did not.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "witness.patrol",
             rig=rig,
@@ -947,6 +1016,8 @@ def record_deacon_transition(
     - `cycle`: The number of its cycle.
     """
     if context.runtime is not None:
+        from gastown_tracing.events.recorder import record
+
         record(
             "deacon.transition",
             to_state=to_state,

@@ -157,7 +157,7 @@ def contradicts(attribute: "Attribute | None", known: object, value: object) -> 
 def _comparable(attribute: "Attribute | None", value: object) -> object:
     kind = attribute.type if attribute is not None else ""
     if kind == WORDS:
-        return command_line(value)
+        return " ".join(command_line(value)).split()
     if kind == TEXT:
         return _text(value)
     if kind in (INTEGER, FLOAT):

@@ -92,7 +92,7 @@ class Operation:
             self._monotonic = active.monotonic()
             kind = active.kinds[self._kind]
             self._span = active.tracer.start_span(self._name, where, kind, attributes, links, start)
-            self._context = active.within(self._span, where)
+            self._context = self.inside(active, where)
             self._runtime = active
         except Exception as error:  # the host must not notice
             active.note(f"span {self._name} not begun: {error!r}")
@@ -125,6 +125,10 @@ class Operation:
                 self._span.end(end)
         except Exception as broken:  # the host must not notice
             active.note(f"end of span {self._name}: {broken!r}")
+
+    def inside(self, active: Runtime, where: Context) -> Context:
+        """Return the context inside the span."""
+        return active.within(self._span, where)
 
     def first_attributes(self, active: Runtime, run: Run) -> Mapping[str, AttributeValue]:  # noqa: ARG002 # for subclasses
         """Return the attributes that the span begins with, in this run."""

@@ -5,16 +5,18 @@ Only `init()` and the testing kit load this module, because it loads the SDK.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import sys
+import threading
 import time
-import weakref
 from typing import TYPE_CHECKING
 
 from opentelemetry import baggage as otel_baggage
 from opentelemetry.context import Context, attach, create_key, detach, get_current, set_value
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     NonRecordingSpan,
     Span,
@@ -32,11 +34,12 @@ from gastown_tracing import identity as who
 from gastown_tracing.journal.index import note_bead
 from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.journal.writer import append
-from gastown_tracing.tracing.exporting import call
+from gastown_tracing.tracing import forking
 from gastown_tracing.tracing.operation import clean
 from gastown_tracing.tracing.outlet import Outlet, random_uid
 from gastown_tracing.tracing.signals import SCOPE
 from gastown_tracing.tracing.tracer import sdk_tracer
+from gastown_tracing.tracing.underway import BdUnderway, Underway
 from gastown_tracing.tracing.worklog import WorkLog
 from propagation import environ, work
 from propagation.rules import resolve
@@ -51,7 +54,6 @@ if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 
     from gastown_tracing.config import Telemetry
-    from gastown_tracing.tracing.calls import Call
     from gastown_tracing.tracing.signals import Signals
 
 #: Lines that `Provider.errors` keeps.
@@ -60,6 +62,10 @@ ERRORS_KEPT = 100
 RUNS_REMEMBERED = 256
 
 _RUN = create_key("gastown_tracing.run")
+#: With an event's name behind it: the innermost call of that event.
+_CALL = create_key("gastown_tracing.call.")
+#: The API's key of the current span.
+(_SPAN,) = set_span_in_context(INVALID_SPAN, Context())
 
 
 class Run:
@@ -227,13 +233,15 @@ class Runtime:
         self.within = set_span_in_context
         self.shows_bd_output = self.settings.flag("GT_LOG_BD_OUTPUT")
         self.kinds = {kind.name.lower(): kind for kind in SpanKind}
-        #: The helpers under way, by their span.
-        self.calls: dict[Span, Call] = {}
+        self.underway = Underway
+        self.bd_underway = BdUnderway
+        self.worker = worker
+        #: How often this process was forked from another since telemetry is on.
+        self.forks = 0
         self._new_uid = new_uid
         # The work of runs by their id, for those that are entered again and again; the oldest goes first.
         self._works: dict[str, WorkLog] = {run.run_id: run.works}
-        mark = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: call(mark()))
+        forking.tell(self)
 
     def use(self, provider: TracerProvider, processor: SpanProcessor, signals: Signals) -> None:
         """Begin spans with this provider; `processor` takes what has ended, a run's root among it.
@@ -251,9 +259,17 @@ class Runtime:
         found = (get_current() if context is None else context).get(_RUN)
         return found if isinstance(found, Run) else self.run
 
-    def open_call(self) -> Call | None:
-        """Return the helper whose span is the current one, None for none."""
-        return self.calls.get(get_current_span())
+    def within_call(self, span: Span, context: Context, call: Underway) -> Context:
+        """Return `context` with a call and its span as the current ones: one copy for both."""
+        values = context.copy()
+        values[_SPAN] = span
+        values[_CALL + call.event.name] = call
+        return Context(values)
+
+    def open_call(self, name: str) -> Underway | None:
+        """Return the innermost call of an event that was begun around here; it may have ended since."""
+        found: Underway | None = get_current().get(_CALL + name)  # type: ignore[assignment] # ours alone
+        return found
 
     def placed(self, context: Context, links: Sequence[Link]) -> tuple[Run, Context, Sequence[Link]]:
         """Return the run of what begins in `context`, the context that it begins in, and its links."""
@@ -327,8 +343,9 @@ class Runtime:
         if len(self._works) > RUNS_REMEMBERED:
             self._works.pop(next(iter(self._works)), None)
 
-    def _after_fork(self) -> None:
-        self.calls = {}  # they are the parent's to end and to record
+    def after_fork(self) -> None:
+        """Leave the calls under way to the parent, to end and to record."""
+        self.forks += 1
 
     def directory(self, run_id: str) -> str:
         """Return the run's directory in the journal, "" when there is no journal."""
@@ -366,6 +383,12 @@ class Runtime:
             # Inside a run what came in goes on as it came, the sampled flag included.
             parent.flags, parent.tracestate = run.flags, run.tracestate
         return parent
+
+
+def worker() -> object:
+    """Return who runs this code: the task of asyncio, outside of any the thread's number."""
+    loop = asyncio._get_running_loop()  # noqa: SLF001 # exported for tools; the other way raises without a loop
+    return (asyncio.current_task(loop) if loop else None) or threading.get_ident()
 
 
 def carried(span: SpanContext) -> CarriedSpan:

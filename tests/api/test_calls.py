@@ -277,7 +277,7 @@ ENDS = [
     (0, 0, "ok", "", None),
     (3, 3, "error", "exit code 3", "3"),
     (-9, 137, "error", "killed by SIGKILL", "SIGKILL"),
-    (-99, 227, "error", "killed by signal 99", "signal 99"),
+    (-64, 192, "error", "killed by SIGRTMAX", "SIGRTMAX"),
 ]
 
 
