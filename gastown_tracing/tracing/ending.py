@@ -7,11 +7,10 @@ import os
 import signal
 import sys
 import threading
-import weakref
 from typing import TYPE_CHECKING
 
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
-from gastown_tracing.tracing.exporting import call
+from gastown_tracing.tracing import forking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -77,16 +76,27 @@ class Termination:
 
 
 class WorkersEnd:
-    """Calls `shutdown` at the end of each child that multiprocessing forks: it leaves by `os._exit`."""
+    """Calls `shutdown` at the end of a worker of multiprocessing, which leaves by `os._exit`.
+
+    Whether it was forked after `init()` or calls that itself, and however it was started.
+    """
 
     def __init__(self, shutdown: Callable[[], object]) -> None:
         self._shutdown = shutdown
-        hook = weakref.WeakMethod(self._after_fork)
-        os.register_at_fork(after_in_child=lambda: call(hook()))
+        self._known = False
+        self.after_fork()
+        process = sys.modules.get("multiprocessing.process")
+        if self._known and process is not None and process.parent_process() is not None:
+            self._register()
+        forking.tell(self)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Ask to be told when a worker begins."""
+        # A worker forgets all finalizers at its beginning, and then asks for new ones. A spawned one does so
+        # after it has imported the program, which may have called init() meanwhile.
         util = sys.modules.get("multiprocessing.util")
-        if util is not None:  # its child forgets all finalizers at its beginning, and then asks for new ones
+        if util is not None and not self._known:
+            self._known = True
             util.register_after_fork(self, WorkersEnd._register)
 
     def _register(self) -> None:

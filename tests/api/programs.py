@@ -22,7 +22,16 @@ ROOT_ID = "9a0c0305e82c3301"
 
 def python(source: str, env: Mapping[str, str], *, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a program to its end and return what it said; warnings are errors there, too."""
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(source)]
+    return _run(["-c", textwrap.dedent(source)], env, check=check)
+
+
+def run_file(program: Path, env: Mapping[str, str]) -> None:
+    """Run a program that is a file, as workers that import it need it."""
+    _run([str(program)], env, check=True)
+
+
+def _run(what: list[str], env: Mapping[str, str], *, check: bool) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-W", "error", *what]
     done = subprocess.run(command, env=dict(env), capture_output=True, text=True, timeout=60, check=False)
     assert not check or (done.returncode, done.stderr) == (0, ""), done.stderr
     return done

@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
-from tests.api.programs import direct, ends, python, running
+from tests.api.programs import direct, ends, python, run_file, running
 from tests.api.sink import SIGNALS, VARIABLES, Sink, attributes, hanging, refusing, sink
 from tests.conftest import clean_environ
 from tests.processes import wait_until
@@ -419,6 +420,51 @@ def test_workers_of_multiprocessing_send_what_they_have_recorded() -> None:
     assert sum(spans.values(), Counter()) == Counter(parent=1, child=41)
     assert sum(logs.values(), Counter()) == Counter(parent=1, child=41)
     assert sum(found["gastown.sling.dispatches.total"] for found in sums.values()) == 42
+
+
+@pytest.mark.parametrize("where", ["parent", "worker", "both", "module"])
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_workers_send_wherever_telemetry_was_switched_on(method: str, where: str, tmp_path: Path) -> None:
+    """In the parent, in the worker, in both, or when the program is imported; however workers are started."""
+    source = f"""
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        import gastown_tracing as gt
+
+        def begin():
+            if {where!r} in ("worker", "both"):
+                gt.init()
+
+        def work(number):
+            begin()
+            with gt.sling(target="child"): pass
+            return number
+
+        if {where!r} == "module":
+            gt.init()
+
+        if __name__ == "__main__":
+            if {where!r} in ("parent", "both"):
+                gt.init()
+            context = multiprocessing.get_context({method!r})
+            single = context.Process(target=work, args=(1,))
+            single.start()
+            single.join()
+            assert single.exitcode == 0
+            with ProcessPoolExecutor(1, context, initializer=begin) as executor:
+                assert list(executor.map(work, range(3))) == [0, 1, 2]
+            with context.Pool(1) as pool:  # which terminates its workers
+                assert pool.map(work, range(3)) == [0, 1, 2]
+    """
+    program = tmp_path / "program.py"
+    program.write_text(dedent(source))
+    with sink() as server:
+        run_file(program, direct(server, **NEVER))
+        spans, logs, _ = by_pid(server)
+    on = where != "parent" or method == "fork"
+    expected = Counter(child=7) if on else Counter()
+    assert sum(spans.values(), Counter()) == expected
+    assert sum(logs.values(), Counter()) == expected
 
 
 def test_no_thread_keeps_the_process_alive() -> None:
