@@ -101,12 +101,6 @@ class OwnSpans(SpanProcessor):
         return self._inner.force_flush(timeout_millis)
 
 
-def call(func: Callable[[], None] | None) -> None:
-    """Call what a weak reference stands for, if it is still there."""
-    if func is not None:
-        func()
-
-
 class Quiet:
     """Keeps what exporting logs from the host, between its making and `end()`.
 
