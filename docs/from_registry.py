@@ -82,7 +82,7 @@ def function(event: Event) -> str:
 
 def annotation(attribute: Attribute) -> str:
     """Return the type of a parameter, and its default unless it is required."""
-    kind = TYPES.get(attribute.type, "str")
+    kind = "str | Sequence[str]" if attribute.several else TYPES.get(attribute.type, "str")
     return kind if attribute.required else f"{kind} | None = None"
 
 

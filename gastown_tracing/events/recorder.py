@@ -42,7 +42,7 @@ def record(name: str, /, *, error: str = "", **attributes: object) -> None:
         if event is None:
             active.note(f"unknown event: {name}")
         elif not event.gate or active.settings.flag(event.gate):
-            _record(active, event, attributes, text_of(error, str) if error else "")
+            _record(active, event, attributes, _failure(active, event, error))
     except Exception as broken:  # the host must not notice
         active.note(f"event {name} not recorded: {broken!r}")
 
@@ -102,7 +102,7 @@ def record_span(
     and begins at `start_ns`, else as much earlier as the event lasted, else when it ends.
     """
     try:
-        said = text_of(error, str) if error else ""
+        said = _failure(active, event, error)
         _record_span(active, event, attributes, links=links, times=(start_ns, end_ns), error=said)
     except Exception as broken:  # the host must not notice
         active.note(f"event {event.name} not recorded: {broken!r}")
@@ -174,6 +174,14 @@ def take_work(active: Runtime, event: Event, own: Mapping[str, Value], run: Run,
     """Make what a prime that has succeeded says the work of its run from `time_ns` on."""
     if event.name == "prime" and not own.keys().isdisjoint(_WORK):
         active.set_work(run, _said(own), time_ns)
+
+
+def _failure(active: Runtime, event: Event, error: object) -> str:
+    """Return why an event failed; "" for not at all, and for one that cannot fail."""
+    if error and not event.outcome:
+        active.note(f"{event.name}: error left out: it cannot fail")
+        return ""
+    return text_of(error, str) if error else ""
 
 
 def _record(active: Runtime, event: Event, attributes: Mapping[str, object], error: str) -> None:

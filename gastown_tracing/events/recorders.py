@@ -442,7 +442,7 @@ def record_mail(
     operation: str,
     msg_id: str | None = None,
     msg_from: str | None = None,
-    msg_to: str | None = None,
+    msg_to: str | Sequence[str] | None = None,
     msg_subject: str | None = None,
     msg_thread_id: str | None = None,
     msg_priority: str | None = None,

@@ -293,7 +293,7 @@ _WORK = (
             Attribute("operation", "What was done: send, read, list, archive, …", required=True),
             Attribute("msg.id", "The message."),
             Attribute("msg.from", "Who wrote it.", index=True),
-            Attribute("msg.to", "Whom it is for; several are one text.", index=True),
+            Attribute("msg.to", "Whom it is for; several are one text.", index=True, several=True),
             Attribute("msg.subject", "Its subject."),
             Attribute("msg.thread_id", "Its thread.", index=True),
             Attribute("msg.priority", "Its priority."),

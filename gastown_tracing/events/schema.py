@@ -31,7 +31,8 @@ class Attribute:
     `limit` is how many bytes of it are recorded (0: as many as a journal line holds) and `limit_setting` the
     setting that replaces the limit. `clean` is what happens to the text: `url` (without credentials) or
     `screen` (without escape sequences). `default` names the common attributes that stand in for it. `elapsed`
-    marks how long the event itself took: so long is its span. `index` marks what backends should index.
+    marks how long the event itself took: so long is its span. `index` marks what backends should index,
+    `several` a text that Python takes as several, too.
     """
 
     __slots__ = (
@@ -47,6 +48,7 @@ class Attribute:
         "ordinary",
         "parameter",
         "required",
+        "several",
         "type",
         "values",
     )
@@ -66,6 +68,7 @@ class Attribute:
         default: "Sequence[str]" = (),
         elapsed: bool = False,
         index: bool = False,
+        several: bool = False,
     ) -> None:
         self.name = name
         #: The keyword that stands for it in Python.
@@ -81,6 +84,7 @@ class Attribute:
         self.default = tuple(default)
         self.elapsed = elapsed
         self.index = index
+        self.several = several
         #: Whether it is text of which nothing else is asked.
         self.ordinary = type == TEXT and not (values or gate or limit or limit_setting or clean)
 

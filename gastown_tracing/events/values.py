@@ -52,11 +52,14 @@ def recordable(
             attribute = known.get(key)
             if attribute is not None and attribute.ordinary and type(value) is str and len(value) < _SHORT:
                 # Nearly all of them, in a quarter of the time.
-                found[attribute.name] = value if value.isascii() else _text(value)
+                if value:  # one that says nothing is unknown, as in the shell
+                    found[attribute.name] = value if value.isascii() else _text(value)
             elif attribute is None:
                 name = _text(key)
                 found[name] = _custom(name, value)
-            elif not attribute.gate or settings.flag(attribute.gate):
+            elif (not attribute.gate or settings.flag(attribute.gate)) and (
+                value != "" or attribute.type != TEXT
+            ):
                 found[attribute.name] = _value(attribute, value, settings)
         except KeyboardInterrupt:
             raise

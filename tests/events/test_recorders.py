@@ -84,7 +84,8 @@ def test_a_typed_functions_signature_is_the_registrys(event: Event) -> None:
     """Keyword-only; required attributes have no default, the others are None, and an error is empty."""
     wanted = {
         attribute.parameter: (
-            ANNOTATIONS[attribute.type] + ("" if attribute.required else " | None"),
+            ("str | Sequence[str]" if attribute.several else ANNOTATIONS[attribute.type])
+            + ("" if attribute.required else " | None"),
             inspect.Parameter.empty if attribute.required else None,
         )
         for attribute in event.attributes
@@ -154,3 +155,35 @@ def test_one_more_event_makes_every_generated_file_stale() -> None:
     assert done.returncode == 1
     for name in ("docs/events.md", "gastown_tracing/events/recorders.py", "gastown_tracing/__init__.py"):
         assert name in done.stderr
+
+
+def test_while_telemetry_is_off_nothing_is_loaded_that_only_records() -> None:
+    """Each public name is used once; what knows events, masks and records is not there."""
+    source = """
+        import sys
+        import gastown_tracing as gt
+        before = set(sys.modules)
+        assert gt.init() is None
+        for name in gt.__all__:
+            if name.startswith("record_"):
+                getattr(gt, name)(**dict.fromkeys(getattr(gt, name).__annotations__.keys() - {"return"}, "x"))
+        gt.record("sling", bead="x")
+        calls = (gt.mail("send"), gt.sling(), gt.nudge(), gt.done(), gt.prime(), gt.bd_call([]))
+        for call in (*calls, gt.event("x")):
+            with call: call.set(error="x")
+            assert isinstance(call, gt.Call) and call(lambda: 1)() == 1
+        assert gt.traced(lambda: 2)() == 2 and gt.carry_context(len) is len
+        with gt.with_run_id("x"), gt.session(role="mayor") as session: pass
+        assert isinstance(session, gt.Session) and gt.end_session(gt.start_session(role="mayor")) is False
+        assert not gt.is_active() and gt.current_run_id() == "" and gt.Provider and gt.child_env() is not None
+        gt.set_process_env()
+        print(*sorted(set(sys.modules) - before))
+    """
+    # `run_bd` needs subprocess, and the names of `logging` need that.
+    loaded = set(python(source, clean_environ()).stdout.split())
+    heavy = {"re", "typing", "enum", "inspect", "opentelemetry", "gastown_tracing.masking"}
+    heavy |= {"gastown_tracing.words", "gastown_tracing.tracing.underway"}
+    assert not loaded & heavy
+    assert {name for name in loaded if name.startswith("gastown_tracing.events.")} == {
+        "gastown_tracing.events.recorders"
+    }

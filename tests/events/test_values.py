@@ -197,7 +197,7 @@ def test_a_cut_splits_no_character_and_says_what_it_cut(text: str, limit: int) -
     settings_ = Config(
         {"GT_LOG_PANE_OUTPUT": "true", "GT_LOG_BD_OUTPUT": "true", "GT_LOG_BD_CONTENT_LIMIT": str(limit)}
     )
-    found = recordable(EVENTS["bd.call"], {"stdout": text}, settings_, print)["stdout"]
+    found = recordable(EVENTS["bd.call"], {"stdout": text}, settings_, print).get("stdout", "")
     size = len(text.encode())
     if size <= limit:
         assert found == text
