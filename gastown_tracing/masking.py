@@ -90,6 +90,43 @@ def masked(program: str, arguments: "Sequence[str]") -> tuple[str, str]:
     return name, " ".join(words)
 
 
+def opened(arguments: "Sequence[str]") -> str:
+    """Return a command line of which everything may be shown but credentials ("Secrets" in the data model).
+
+    Of `-e NAME=VALUE` and `--env NAME=VALUE` the name is left; URLs lose userinfo and query wherever they
+    are.
+    """
+    words, variable = [], False
+    for argument in arguments:
+        letter, flag, value = argument[:2], *argument.partition("=")[::2]
+        if variable or (letter == "-e" and argument[2:].strip("=")):
+            glued = "" if variable else "-e=" if argument[2] == "=" else "-e"
+            words.append(glued + _variable_name(argument.removeprefix(glued)))
+        elif flag == "--env" and value:
+            words.append(f"--env={_variable_name(value)}")
+        else:
+            words.append(_without_urls(argument) if "://" in argument else argument)
+        variable = not variable and argument in ("-e", "--env")
+    return " ".join(words)
+
+
+def _variable_name(text: str) -> str:
+    name, equals, value = text.partition("=")
+    return f"{name}={mask(value)}" if equals else _without_urls(text)
+
+
+def _without_urls(text: str) -> str:
+    """Return a text with each URL in it, also behind a `=`, without credentials."""
+    lines = [[_without_url(word) for word in line.split(" ")] for line in text.split("\n")]
+    return "\n".join([" ".join(line) for line in lines])
+
+
+def _without_url(word: str) -> str:
+    colon = word.find("://")
+    start = word.rfind("=", 0, colon) + 1
+    return word[:start] + without_credentials(word[start:]) if colon >= 0 else word
+
+
 def mask(value: str) -> str:
     """Return what stands for a value: its length in UTF-8 bytes."""
     length = len(value) if value.isascii() else len(value.encode("utf-8", "surrogatepass"))

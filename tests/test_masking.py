@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,8 @@ from hypothesis import strategies as st
 
 import gastown_tracing
 from gastown_tracing import words
-from gastown_tracing.masking import command_words, is_id, masked, subcommand, without_credentials
+from gastown_tracing.events.cleaning import asked, parts, shown
+from gastown_tracing.masking import command_words, is_id, masked, opened, subcommand, without_credentials
 from tests.corpus import CANARIES, command_lines, with_canary
 
 
@@ -273,6 +276,73 @@ def test_no_userinfo_survives(userinfo: str, path: str) -> None:
     secret = userinfo.upper()
     shown = without_credentials(f"https://{secret}@host/{path}")
     assert not set("ABC") & set(shown)
+
+
+@pytest.mark.parametrize("canary", CANARIES)
+@pytest.mark.parametrize("join", [shlex.join, " ".join], ids=["quoted", "not quoted"])
+def test_a_canary_in_a_line_of_text_is_not_shown(join: Callable[[Iterable[str]], str], canary: str) -> None:
+    """A command line given as one text, quoted as in a shell or not at all, shows no more than its words."""
+    for line in command_lines("bd"):
+        for spoiled in with_canary(line, canary):
+            text = join(spoiled)
+            assert canary not in f"{shown(text, whole=False)}\n{asked(text)}", text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('close de-1 --reason "password is pw-hunt3r now"', "close de-1 --reason ‹25 bytes›"),
+        ("close de-1 --reason 'pw-hunt3r it\"s'", "close de-1 --reason ‹14 bytes›"),
+        ("close de-1 --reason pw\\ de-2", "close de-1 --reason ‹7 bytes›"),
+        ('close de-1 "" --json', "close de-1 ‹0 bytes› --json"),
+        ('close de-1 --reason "pw-hunt3r de-2', "close ‹29 bytes›"),
+        ("close de-1 --reason it's de-2", "close ‹23 bytes›"),
+        ("close de-1 \\", "close ‹6 bytes›"),
+        ('--title "close de-1', "‹19 bytes›"),
+        ("", ""),
+        (" \n", ""),
+    ],
+)
+def test_text_is_taken_apart_as_in_a_shell(text: str, expected: str) -> None:
+    """Quotes keep a value together; behind one that is never closed nothing is a word, opt-in or not."""
+    assert shown(text, whole=False) == expected
+    assert "‹" in shown(text, whole=True) or parts(text)[1] == ""
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), max_size=6))
+def test_what_a_shell_quotes_is_found_again(line: list[str]) -> None:
+    """Whatever the words are; what shlex cannot take apart has a rest, and nothing raises."""
+    assert parts(shlex.join(line)) == (line, "")
+
+
+@given(st.text("ab '\"\\\n\t"))
+def test_lines_are_split_as_shlex_does(text: str) -> None:
+    """Blanks, both quotes and the backslash, in any order; a line that goes on below is not shlex's."""
+    text = text.replace("\\\n", "")
+    try:
+        assert parts(text) == (shlex.split(text), "")
+    except ValueError:
+        assert parts(text) == ([], text)
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (["-e", "TOKEN=x y", "list"], "-e TOKEN=‹3 bytes› list"),
+        (["--env", "token=x"], "--env token=‹1 bytes›"),
+        (["--env=TOKEN=x=y", "-eT=x", "-e=T=x"], "--env=TOKEN=‹3 bytes› -eT=‹1 bytes› -e=T=‹1 bytes›"),
+        (["create", "-e", "60", "-d", "all of it"], "create -e 60 -d all of it"),
+        (["--url", "https://u:p@host/x?token=y"], "--url https://host/x"),
+        (["--url=https://u:p@host/x?token=y"], "--url=https://host/x"),
+        (["-d", "see https://u:p@host/x?y now\nand ssh://v@h/"], "-d see https://host/x now\nand ssh://h/"),
+        (["--var", "repo=https://p@h/?x=y"], "--var repo=https://h/"),
+        (["https://u:p/w@h/"], "‹16 bytes›"),
+        (["-e", "https://u:p@h/"], "-e https://h/"),
+    ],
+)  # fmt: skip
+def test_no_opt_in_shows_credentials(line: list[str], expected: str) -> None:
+    """With GT_LOG_BD_OUTPUT all is shown but the values of variables, and userinfo and query of URLs."""
+    assert opened(line) == expected
 
 
 def test_masking_loads_nothing_but_its_words() -> None:

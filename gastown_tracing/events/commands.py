@@ -3,6 +3,7 @@
 What tables of events are built with is here too. `registry` has every event, these among them.
 """
 
+from gastown_tracing.events.outcomes import LAST_SIGNAL
 from gastown_tracing.events.schema import (
     CLIENT,
     COUNTER,
@@ -11,7 +12,6 @@ from gastown_tracing.events.schema import (
     HISTOGRAM,
     INTEGER,
     INTERNAL,
-    STATUS,
     WORDS,
     Attribute,
     Event,
@@ -42,8 +42,7 @@ DEPTHS = (0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0)
 
 def counts(name: str, doc: str, labels: "Sequence[str] | Mapping[str, str]" = ()) -> Metric:
     """Return the counter of an event: one for each, with its status and these labels."""
-    named = dict(labels) if isinstance(labels, dict) else {label: label for label in labels}
-    return Metric(name, COUNTER, doc, {STATUS: STATUS, **named})
+    return Metric(name, COUNTER, doc, labels, status=True)
 
 
 def measures(
@@ -61,12 +60,17 @@ def adds(
     name: str, doc: str, value: str, labels: "Sequence[str]" = (), *, fixed: "Mapping[str, str] | None" = None
 ) -> Metric:
     """Return a counter that adds up an attribute."""
-    return Metric(name, COUNTER, doc, (STATUS, *labels), value=value, fixed=fixed)
+    return Metric(name, COUNTER, doc, labels, value=value, fixed=fixed, status=True)
 
 
 RIG = Attribute("rig", "The rig.", index=True)
 DURATION = Attribute("duration_ms", "How long it took, in milliseconds.", FLOAT, elapsed=True)
-EXIT_CODE = Attribute("exit_code", "The exit code; 128 and the number of the signal that killed it.", INTEGER)
+EXIT_CODE = Attribute(
+    "exit_code",
+    "The exit code; 128 and the number of the signal that killed it.",
+    INTEGER,
+    minimum=-LAST_SIGNAL,  # as Python's subprocess has a signal
+)
 _BD_OUTPUT = "GT_LOG_BD_OUTPUT"
 
 _COMMANDS = (
@@ -74,7 +78,7 @@ _COMMANDS = (
         "bd.call",
         "One bd command.",
         (
-            Attribute("subcommand", "What was asked of bd."),
+            Attribute("subcommand", "What was asked of bd, one of its own words.", clean="bd"),
             Attribute("args", "The command line, masked unless GT_LOG_BD_OUTPUT is on.", WORDS),
             DURATION,
             EXIT_CODE,
@@ -104,10 +108,13 @@ _COMMANDS = (
         "One git command that touches a remote, a branch or a working directory.",
         (
             Attribute(
-                "operation", "The subcommand: clone, checkout, fetch, push, worktree, …", required=True
+                "operation",
+                "The subcommand of git: clone, checkout, fetch, push, worktree, …",
+                required=True,
+                clean="git",
             ),
             Attribute("repo", "The repository, without credentials.", clean="url"),
-            Attribute("path", "The working directory."),
+            Attribute("path", "The working directory, without credentials.", clean="url"),
             Attribute("branch", "The branch."),
             DURATION,
             EXIT_CODE,
@@ -123,7 +130,7 @@ _COMMANDS = (
         "gt.command",
         "One gt command that has no event of its own.",
         (
-            Attribute("command", "The command, two words at most.", required=True),
+            Attribute("command", "The command, two words of gt's own at most.", required=True, clean="gt"),
             EXIT_CODE,
             DURATION,
         ),
@@ -134,7 +141,11 @@ _COMMANDS = (
     Event(
         "exec",
         "Any other command that was run through us.",
-        (Attribute("name", "What it is called.", required=True), EXIT_CODE, DURATION),
+        (
+            Attribute("name", "The program, without its arguments.", required=True, clean="program"),
+            EXIT_CODE,
+            DURATION,
+        ),
         kind=INTERNAL,
         stability=DEVELOPMENT,
     ),

@@ -8,10 +8,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _PLACE = ("session", "role", "rig")
+_TO = ("endpoint",)
 
 
 def _gauge(name: str, doc: str, labels: "Sequence[str]" = (), stability: str = DEVELOPMENT) -> Metric:
     return Metric(name, GAUGE, doc, labels, stability=stability)
+
+
+def _counter(name: str, doc: str, labels: "Sequence[str]") -> Metric:
+    return Metric(name, COUNTER, doc, labels, stability=DEVELOPMENT)
 
 
 #: Each by its name.
@@ -50,26 +55,22 @@ METRICS = {
             (*_PLACE, "agent_type"),
         ),
         _gauge("gastown.session.health", "The share of operations that succeeded, 0 to 1.", _PLACE),
-        Metric(
-            "gastown.session.cpu_seconds",
-            COUNTER,
-            "Processor time of a session's process tree.",
-            _PLACE,
-            stability=DEVELOPMENT,
-        ),
+        _counter("gastown.session.cpu_seconds", "Processor time of a session's process tree.", _PLACE),
         _gauge("gastown.session.memory_bytes", "Memory of a session's process tree.", _PLACE),
         _gauge("gastown.session.processes", "Processes of a session.", _PLACE),
         _gauge("gastown.session.network_connections", "Network connections of a session.", _PLACE),
-        Metric(
+        _counter(
             "gastown.session.disk_io_bytes",
-            COUNTER,
             "Bytes that a session's process tree read and wrote.",
             (*_PLACE, "direction"),
-            stability=DEVELOPMENT,
         ),
         _gauge(
             "gastown.town.disk_free_bytes", "Free space of the town's and the journal's disks.", ("path",)
         ),
+        _gauge("gastown.relay.lag_ms", "The age of the oldest record that an endpoint has not taken.", _TO),
+        _gauge("gastown.relay.pending", "Records that wait for an endpoint.", _TO),
+        _counter("gastown.relay.dead_letters.total", "Records that an endpoint refused for good.", _TO),
+        _counter("gastown.relay.duplicates_dropped.total", "Records that had been sent before.", _TO),
         _gauge("gastown.session.idle_ms", "Time since a session's last record.", _PLACE),
         _gauge("gastown.sessions.live", "Sessions that live.", ("role", "rig")),
     )

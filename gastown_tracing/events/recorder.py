@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from gastown_tracing import context as place
 from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.outcomes import completion, exit_meaning
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_attributes, span_kind, span_name
-from gastown_tracing.events.values import command_line, filled, recordable
-from gastown_tracing.masking import subcommand
+from gastown_tracing.events.values import derived, filled, recordable
 from gastown_tracing.tracing.operation import text_of
 from propagation.work import WorkContext
 
@@ -110,10 +110,7 @@ def record_span(
 
 def prepared(active: Runtime, event: Event, given: Mapping[str, object]) -> dict[str, Value]:
     """Return what is recorded of an event's own attributes, `given` by name or keyword."""
-    own = recordable(event, given, active.settings, active.note)
-    if event.name == "bd.call" and "args" in own and "subcommand" not in own:
-        own["subcommand"] = subcommand("bd", command_line(given["args"]))[1]
-    return own
+    return derived(event, recordable(event, given, active.settings, active.note), given)
 
 
 def of_span(event: Event, own: dict[str, Value]) -> dict[str, Value]:
@@ -122,35 +119,6 @@ def of_span(event: Event, own: dict[str, Value]) -> dict[str, Value]:
     if PID in own:
         only["process.pid"] = own.pop(PID)
     return only
-
-
-def exit_meaning(own: Mapping[str, Value], found: dict[str, Value]) -> tuple[str, str]:
-    """Return what the exit code says: an error and its error.type, both "" for none or success.
-
-    A negative code is the number of the signal that killed the process, as Python's subprocess has it; the
-    one that a shell would show is put into `found`.
-    """
-    code = own.get("exit_code")
-    if not isinstance(code, int) or not code:
-        return "", ""
-    if code > 0 or code < -128:
-        return f"exit code {code}", str(code)
-    import signal  # 4 ms, for the few that are killed
-
-    try:
-        name = signal.Signals(-code).name
-    except ValueError:
-        name = f"signal {-code}"
-    found["exit_code"] = 128 - code
-    return f"killed by {name}", name
-
-
-def complete(event: Event, own: Mapping[str, Value], found: dict[str, Value], run: Run, end_ns: int) -> None:
-    """Put into `found` what follows from the end of an event: how long the work took that is done."""
-    if event.name == "done" and "time_to_complete_ms" not in own:
-        began = run.began(str(own.get("bead_id", "")))
-        if began is not None and began <= end_ns:
-            found["time_to_complete_ms"] = (end_ns - began) / 1e6
 
 
 def outcome(event: Event, error: str) -> dict[str, Value]:
@@ -224,7 +192,7 @@ def _record_span(
     _note_missing(active, event, own)
     meaning, error_type = exit_meaning(own, own)
     error = error or meaning
-    complete(event, own, own, run, end)
+    own.update(completion(event, own, run.began, end))
     only = of_span(event, own)
     if error and not error_type and event.name in PROGRAMS:
         error_type = OTHER

@@ -631,7 +631,7 @@ def record_bd_call(
 ) -> None:
     """Record `bd.call`: one bd command.
 
-    - `subcommand`: What was asked of bd.
+    - `subcommand`: What was asked of bd, one of its own words.
     - `args`: The command line, masked unless GT_LOG_BD_OUTPUT is on.
     - `duration_ms`: How long it took, in milliseconds.
     - `exit_code`: The exit code; 128 and the number of the signal that killed it.
@@ -668,9 +668,9 @@ def record_git_operation(
 ) -> None:
     """Record `git.operation`: one git command that touches a remote, a branch or a working directory.
 
-    - `operation`: The subcommand: clone, checkout, fetch, push, worktree, …
+    - `operation`: The subcommand of git: clone, checkout, fetch, push, worktree, …
     - `repo`: The repository, without credentials.
-    - `path`: The working directory.
+    - `path`: The working directory, without credentials.
     - `branch`: The branch.
     - `duration_ms`: How long it took, in milliseconds.
     - `exit_code`: The exit code; 128 and the number of the signal that killed it.
@@ -700,7 +700,7 @@ def record_gt_command(
 ) -> None:
     """Record `gt.command`: one gt command that has no event of its own.
 
-    - `command`: The command, two words at most.
+    - `command`: The command, two words of gt's own at most.
     - `exit_code`: The exit code; 128 and the number of the signal that killed it.
     - `duration_ms`: How long it took, in milliseconds.
     - `error`: Why it failed; empty where it did not.
@@ -726,7 +726,7 @@ def record_exec(
 ) -> None:
     """Record `exec`: any other command that was run through us.
 
-    - `name`: What it is called.
+    - `name`: The program, without its arguments.
     - `exit_code`: The exit code; 128 and the number of the signal that killed it.
     - `duration_ms`: How long it took, in milliseconds.
     - `error`: Why it failed; empty where it did not.

@@ -12,7 +12,6 @@ from gastown_tracing.events.schema import (
     FLOAT,
     INTEGER,
     INTERNAL,
-    STATUS,
     Attribute,
     Event,
     Metric,
@@ -241,8 +240,8 @@ _AGENTS = (
                 "gastown.agent.events.total",
                 COUNTER,
                 "Steps of conversations.",
-                (STATUS,),
                 fixed={"event_type": "usage"},
+                status=True,
             ),
             *[
                 adds(

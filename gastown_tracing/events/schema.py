@@ -29,9 +29,11 @@ class Attribute:
     `type` is one of TEXT, INTEGER, FLOAT, FLAG and WORDS. `required`: the event says nothing without it.
     `values` are the only ones allowed, none for any. `gate` is the setting that opts in to recording it.
     `limit` is how many bytes of it are recorded (0: as many as a journal line holds) and `limit_setting` the
-    setting that replaces the limit. `clean` is what happens to the text: `url` (without credentials) or
-    `screen` (without escape sequences). `default` names the common attributes that stand in for it. `elapsed`
-    marks how long the event itself took: so long is its span. `index` marks what backends should index,
+    setting that replaces the limit. `clean` is what happens to the text: `url` (without credentials),
+    `screen` (without escape sequences), `bd`, `git` or `gt` (nothing but a known command of theirs) or
+    `program` (the name of a program's file, without arguments). `minimum` is the least that a number may be.
+    `default` names the common attributes that stand in for it. `elapsed` marks how long the event itself
+    took: so long is its span. `index` marks what backends should index,
     `several` a text that Python takes as several, too.
     """
 
@@ -44,6 +46,7 @@ class Attribute:
         "index",
         "limit",
         "limit_setting",
+        "minimum",
         "name",
         "ordinary",
         "parameter",
@@ -65,6 +68,7 @@ class Attribute:
         limit: int = 0,
         limit_setting: str = "",
         clean: str = "",
+        minimum: int = 0,
         default: "Sequence[str]" = (),
         elapsed: bool = False,
         index: bool = False,
@@ -81,6 +85,7 @@ class Attribute:
         self.limit = limit
         self.limit_setting = limit_setting
         self.clean = clean
+        self.minimum = minimum
         self.default = tuple(default)
         self.elapsed = elapsed
         self.index = index
@@ -93,8 +98,8 @@ class Metric:
     """One instrument. Its name has no unit, because names end in it already (`_ms`, `_bytes`).
 
     `labels` maps each label to the attribute that it is taken from. `fixed` are labels that are always the
-    same. `value` names the attribute that is measured, "" to count the event itself. `buckets` are the upper
-    bounds of a histogram.
+    same. `status`: the first label is how the event ended. `value` names the attribute that is measured, ""
+    to count the event itself. `buckets` are the upper bounds of a histogram.
     """
 
     __slots__ = ("buckets", "doc", "fixed", "kind", "labels", "name", "stability", "value")
@@ -109,12 +114,14 @@ class Metric:
         fixed: "Mapping[str, str] | None" = None,
         value: str = "",
         buckets: "Sequence[float]" = (),
+        status: bool = False,
         stability: str = STABLE,
     ) -> None:
+        named = labels if isinstance(labels, dict) else {label: label for label in labels}
         self.name = name
         self.kind = kind
         self.doc = doc
-        self.labels = dict(labels) if isinstance(labels, dict) else {label: label for label in labels}
+        self.labels = {**({STATUS: STATUS} if status else {}), **named}
         self.fixed = dict(fixed or ())
         self.value = value
         self.buckets = tuple(buckets)

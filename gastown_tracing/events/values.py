@@ -4,6 +4,8 @@ Every way to record (the Python helpers, `gt-trace exec`, `gt-trace event`) goes
 the names and types of the registry, content stays out without its opt-in, text is cut at its limit.
 """
 
+import time
+
 from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS
 from gastown_tracing.journal.otlp import cut_text
 from propagation.run import to_uuid
@@ -11,9 +13,12 @@ from propagation.run import to_uuid
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeVar
 
     from gastown_tracing.config import Config
     from gastown_tracing.events.schema import Attribute, Event, Value
+
+    _N = TypeVar("_N", int, float)
 
 #: What opts in to command lines as they are.
 UNMASKED = "GT_LOG_BD_OUTPUT"
@@ -21,11 +26,20 @@ UNMASKED = "GT_LOG_BD_OUTPUT"
 ORDINARY_LIMIT = 4096
 
 #: What a record says by itself, whoever records; nobody gives it as an attribute.
-RESERVED = ("run.id", "status", "error", "log.record.uid")
+RESERVED = frozenset(
+    (
+        *("run.id", "run_id", "run.uuid", "run_uuid", "trace_id", "span_id", "body", "status", "error"),
+        *("log.record.uid", "instance", "town_root", "agent_type", "role", "agent_name", "session_id", "rig"),
+        *("work_rig", "work_bead", "work_mol", "work_build"),
+    )
+)
 
 #: Characters of what somebody typed that a message repeats.
 _QUOTED = 80
 _INFINITY = float("inf")
+#: Digits, and a sign, with which a number can be one of 64 bits.
+_LONGEST_NUMBER = 40
+_BEYOND = "beyond 64 bits"
 #: Characters that never are more bytes than ORDINARY_LIMIT.
 _SHORT = ORDINARY_LIMIT // 4
 _TRUE, _FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
@@ -110,16 +124,20 @@ def parse_value(attribute: "Attribute", text: str) -> "Value":
 
 
 def _parse_number(attribute: "Attribute", text: str) -> "int | float":
-    whole = attribute.type == INTEGER
-    digits = text if text.isascii() and "_" not in text else ""  # what Python alone takes for a number
+    name, whole = attribute.name, attribute.type == INTEGER
+    # Underscores and other scripts' digits are numbers to Python alone.
+    digits = text.strip() if text.isascii() and "_" not in text else ""
+    if whole and len(digits) > _LONGEST_NUMBER and digits.lstrip("+-").isdigit():
+        raise EventError(f"{name} is {_BEYOND}: {quoted(text)}")
     try:
-        value = _whole(int(digits)) if whole else _finite(float(digits))
+        value = int(digits) if whole else float(digits)
     except ValueError:
         kind = "a whole number" if whole else "a number"
-        raise EventError(f"{attribute.name} is {kind}, not {quoted(text)}") from None
-    if value < 0 and attribute.name.endswith("_ms"):
-        raise EventError(f"{attribute.name} is a time and not negative, but {quoted(text)} is")
-    return value
+        raise EventError(f"{name} is {kind}, not {quoted(text)}") from None
+    try:
+        return _bounded(attribute, _whole(value) if whole else _finite(value))
+    except EventError as error:
+        raise EventError(f"{name} is {str(error).partition(':')[0]}: {quoted(text)}") from None
 
 
 def quoted(text: str) -> str:
@@ -140,6 +158,8 @@ def parse_attr(event: "Event", pair: str) -> "tuple[str, Value]":
         return attribute.name, parse_value(attribute, text)
     if key in RESERVED:
         raise EventError(f"{key} is no attribute to give: a record says it by itself")
+    if not _is_name(key):
+        raise EventError(f"{quoted(key)} is no attribute's name: it has blanks or control characters")
     return key, text
 
 
@@ -160,7 +180,8 @@ def contradicts(attribute: "Attribute | None", known: object, value: object) -> 
 def _comparable(attribute: "Attribute | None", value: object) -> object:
     kind = attribute.type if attribute is not None else ""
     if kind == WORDS:
-        return " ".join(command_line(value)).split()
+        line = command_line(value)
+        return (line if isinstance(line, str) else " ".join(line)).split()
     if kind == TEXT:
         return _text(value)
     if kind in (INTEGER, FLOAT):
@@ -196,7 +217,13 @@ def _custom(name: str, value: object) -> "Value":
         raise EventError("a record says it by itself")
     if not name:
         raise EventError("an attribute has a name")
+    if not _is_name(name):
+        raise EventError("a name has no blanks or control characters")
     return plain(value)
+
+
+def _is_name(text: str) -> bool:
+    return text.isprintable() and " " not in text
 
 
 def _shown(key: object) -> str:
@@ -211,9 +238,9 @@ def _value(attribute: "Attribute", value: object, settings: "Config") -> "Value"
             raise EventError(f"not one of {', '.join(attribute.values)}")
         return text
     if kind == FLOAT:
-        return _finite(float(_number(value)))
+        return _bounded(attribute, _finite(float(_number(value))))
     if kind == INTEGER:
-        return _whole(_number(value))
+        return _bounded(attribute, _whole(_number(value)))
     if kind == FLAG:
         if not isinstance(value, bool):
             raise EventError(f"not true or false: {type(value).__name__}")
@@ -223,30 +250,52 @@ def _value(attribute: "Attribute", value: object, settings: "Config") -> "Value"
 
 def words(value: object, settings: "Config") -> str:
     """Return a bd command line, given as words or as text, as it may be shown."""
-    from gastown_tracing.masking import masked  # a long list of words
+    from gastown_tracing.events.cleaning import shown  # a long list of words
 
-    line = command_line(value)
-    return " ".join(line) if settings.flag(UNMASKED) else masked("bd", line)[1]
+    return shown(command_line(value), settings.flag(UNMASKED))
 
 
-def command_line(value: object) -> list[str]:
-    """Return a command line, given as words or as text, as words. Raises EventError."""
+def derived(event: "Event", own: "dict[str, Value]", given: "Mapping[str, object]") -> "dict[str, Value]":
+    """Return the attributes of an event with what follows from them: what a command line asks of bd."""
+    if event.name == "bd.call" and "args" in own and "subcommand" not in own:
+        from gastown_tracing.events.cleaning import asked  # the same
+
+        own["subcommand"] = asked(command_line(given["args"]))
+    return own
+
+
+def command_line(value: object) -> str | list[str]:
+    """Return a command line, given as words or as text, as such. Raises EventError."""
     if isinstance(value, str):
-        return value.split()
+        return _text(value)
     if not isinstance(value, (list, tuple)):
         raise EventError(f"not a command line: {type(value).__name__}")
     return [_text(word) for word in value]
 
 
-def _limited(attribute: "Attribute", text: str, settings: "Config") -> str:
-    if attribute.clean == "url":
+def _cleaned(kind: str, text: str) -> str:
+    """Return a text as its attribute has it (see `Attribute.clean`). Raises EventError."""
+    if kind == "url":
         from gastown_tracing.masking import without_credentials
 
-        text = without_credentials(text)
-    elif attribute.clean == "screen":
+        return without_credentials(text)
+    if kind == "screen":
         from gastown_tracing.events.screen import without_escapes
 
-        text = without_escapes(text)
+        return without_escapes(text)
+    if kind == "program":
+        return "".join(text.split()[:1]).rpartition("/")[2]
+    from gastown_tracing.events.cleaning import known
+
+    command = known(kind, text)
+    if text and not command:
+        raise EventError(f"no command of {kind} that is known")
+    return command
+
+
+def _limited(attribute: "Attribute", text: str, settings: "Config") -> str:
+    if attribute.clean:
+        text = _cleaned(attribute.clean, text)
     limit = attribute.limit
     if attribute.limit_setting:
         limit = settings.limit(attribute.limit_setting, limit)
@@ -280,9 +329,17 @@ def _finite(value: float) -> float:
     return value
 
 
+def _bounded(attribute: "Attribute", value: "_N") -> "_N":
+    if value < attribute.minimum:
+        raise EventError(f"less than {attribute.minimum}: {value}")
+    if attribute.elapsed and value > time.time() * 1e3:
+        raise EventError(f"more than all the time since 1970: {value}")
+    return value
+
+
 def _whole(value: "int | float") -> int:
     if not -(1 << 63) <= value < 1 << 63:
-        raise EventError("beyond 64 bits")
+        raise EventError(_BEYOND)
     whole = int(value)
     if whole != value:
         raise EventError(f"not a whole number: {value}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal, cast
 
+from gastown_tracing.probes.rigs import is_name
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -196,4 +198,4 @@ def _rig(description: str) -> str:
         key, _, value = line.partition(":")
         if key.strip().lower() == "rig":
             found = value.strip() or found
-    return found if len(found) <= _LONGEST_NAME else ""
+    return found if len(found) <= _LONGEST_NAME and is_name(found) else ""

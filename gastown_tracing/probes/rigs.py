@@ -40,7 +40,7 @@ def town_rigs(town_root: str) -> list[str]:
     """Return the names of a town's rigs, as mayor/rigs.json has them; a rig is a directory of the town."""
     registry = load_json(read_text(f"{town_root}/mayor/rigs.json") or "")
     rigs = registry.get("rigs") if isinstance(registry, dict) else None
-    return sorted(filter(_is_name, rigs)) if isinstance(rigs, dict) else []
+    return sorted(filter(is_name, rigs)) if isinstance(rigs, dict) else []
 
 
 def rig_of(directory: str) -> str:
@@ -53,5 +53,6 @@ def rig_of(directory: str) -> str:
     return first if first in town_rigs(town_root) else ""
 
 
-def _is_name(name: str) -> bool:
-    return "/" not in name and name not in ("", ".", "..") and "\0" not in name
+def is_name(name: str) -> bool:
+    """Return whether a rig can have this name: a directory's, of what can be printed."""
+    return "/" not in name and name not in ("", ".", "..") and name.isprintable()

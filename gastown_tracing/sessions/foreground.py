@@ -6,6 +6,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NoReturn
 
+from gastown_tracing.events.outcomes import signal_name
 from gastown_tracing.sessions import processes, roles
 from gastown_tracing.sessions.ending import alone, close
 from gastown_tracing.sessions.run import record_start, write_pane
@@ -78,7 +79,7 @@ def _start(
 
 def _close(handle: RunHandle, status: int) -> None:
     code = os.waitstatus_to_exitcode(status)
-    error = f"killed by {child.signal_name(-code)}" if code < 0 else ""
+    error = f"killed by {signal_name(-code)}" if code < 0 else ""
     code = 128 - code if code < 0 else code
     with alone(handle.directory):
         close(handle.journal, handle.trace_id, reason="exited", exit_code=code, error=error)

@@ -11,8 +11,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from gastown_tracing.events.outcomes import signal_name
 from gastown_tracing.sessions import processes, terminal
-from gastown_tracing.shims import child
 from propagation import environ
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Inspector:
         how = next((pane for pane in panes if pane.id == own), last)
         code, error = how.status, ""
         if how.signal:
-            code, error = 128 + how.signal, f"killed by {child.signal_name(how.signal)}"
+            code, error = 128 + how.signal, f"killed by {signal_name(how.signal)}"
         end = End(last.time, code, error)
         return Liveness("dead", "its command has ended; tmux keeps what it printed", end=end)
 

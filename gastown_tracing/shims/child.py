@@ -414,11 +414,3 @@ def _no_second_core() -> None:
     import resource  # only for a command that dumped core
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-
-
-def signal_name(number: int) -> str:
-    """Return a signal's name, such as `SIGTERM`."""
-    for name in dir(_signal):
-        if name.startswith("SIG") and not name.startswith("SIG_") and getattr(_signal, name) == number:
-            return name
-    return f"signal {number}"

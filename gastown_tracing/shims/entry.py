@@ -2,6 +2,7 @@
 
 from gastown_tracing.config import for_journal
 from gastown_tracing.events import semconv
+from gastown_tracing.events.outcomes import completion
 from gastown_tracing.events.schema import CLIENT, CONSUMER, INTERNAL, NO_SPAN, PRODUCER
 from gastown_tracing.events.values import filled
 from gastown_tracing.identity import identity, resource
@@ -92,8 +93,7 @@ class Entry:
         if not self.event.outcome:  # it cannot fail, whatever its command did
             error = error_type = ""
         log.time_ns = end_ns
-        if self.event.name == "done" and "time_to_complete_ms" not in self.own:
-            results.update(self._completed(end_ns))
+        results.update(completion(self.event, self.own, self._began, end_ns))
         if self.event.outcome:
             results.update({"status": "error" if error else "ok", "error": error})
         log.attributes.update(results)
@@ -132,20 +132,17 @@ class Entry:
         if not journal.exists():
             create(journal.root, for_journal(self._env))
 
-    def _completed(self, end_ns: int) -> "dict[str, Value]":
-        """Return how long work on the bead of a `done` took, where it is known when that began.
+    def _began(self, bead: str) -> int | None:
+        """Return when work on a bead began, None where nobody knows.
 
-        It began with the prime that named the bead, else with the run that was started for it. A clock that
-        stepped back says nothing.
+        That is the prime that named the bead, else the run that was started for it.
         """
         from propagation.work import began
 
-        bead, start = str(self.own.get("bead_id", "")), None
-        if bead:
-            start = began(self._plan.noted, bead)
-        if bead and start is None:
+        start = began(self._plan.noted, bead)
+        if start is None:
             info = load_json(read_text(f"{self.directory}/run.json") or "")
             if isinstance(info, dict) and info.get("issue_id") == bead:
                 said = str(info.get("start_time_unix_nano", ""))
                 start = int(said) if said.isascii() and said.isdigit() else None
-        return {"time_to_complete_ms": (end_ns - start) / 1e6} if start and end_ns >= start else {}
+        return start

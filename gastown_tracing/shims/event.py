@@ -7,8 +7,9 @@ words are right the exit code is 0, whatever the journal says.
 import posix
 import time
 
+from gastown_tracing.events.outcomes import exit_meaning
 from gastown_tracing.events.semconv import OTHER, PROGRAMS, span_name
-from gastown_tracing.events.values import command_line, plain, recordable
+from gastown_tracing.events.values import derived, plain, recordable
 from gastown_tracing.shims import child
 from gastown_tracing.shims.arguments import HELP, parse
 from gastown_tracing.shims.entry import Entry
@@ -86,11 +87,7 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
     if event.gate and not settings.flag(event.gate):
         note(f"not recorded: {event.gate} is not on")
         return
-    own = recordable(event, request.attributes, settings, note)
-    if event.name == "bd.call" and "args" in own and "subcommand" not in own:
-        from gastown_tracing.masking import subcommand  # a long list of words
-
-        own["subcommand"] = subcommand("bd", command_line(request.attributes["args"]))[1]
+    own = derived(event, recordable(event, request.attributes, settings, note), request.attributes)
     if event.name == "prime" and not request.error:
         from gastown_tracing.shims import priming  # what no other event needs
 
@@ -123,11 +120,7 @@ def _entry(event: "Event", own: "dict[str, Value]", plan: "Plan", start_ns: int)
 
 def _failure(event: "Event", own: "dict[str, Value]", told: str) -> tuple[str, str]:
     """Return the error and the error.type, both empty for success: what the user told, else the exit code."""
-    error, error_type = "", OTHER if told and event.name in PROGRAMS else ""
-    code = own.get("exit_code")
-    if event.outcome and isinstance(code, int) and code:
-        error, error_type = f"exit code {code}", str(code)
-        if code < 0:  # as Python's subprocess says which signal it was
-            error_type = child.signal_name(-code)
-            error, own["exit_code"] = f"killed by {error_type}", 128 - code
+    error, error_type = exit_meaning(own, own)
+    if told and not error_type and event.name in PROGRAMS:
+        error_type = OTHER
     return str(plain(told or error)), error_type

@@ -64,13 +64,14 @@ GROUPS = (
     (
         "gastown_tracing.events",
         "gastown_tracing.events.schema",
+        "gastown_tracing.events.outcomes",
         "gastown_tracing.events.commands",
         "gastown_tracing.events.values",
         "gastown_tracing.events.semconv",
     ),
     ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
-    ("gastown_tracing.words", "gastown_tracing.masking"),
+    ("gastown_tracing.words", "gastown_tracing.masking", "gastown_tracing.events.cleaning"),
     ("propagation.scan",),
     (
         "gastown_tracing.beads",

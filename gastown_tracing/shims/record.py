@@ -6,10 +6,10 @@ Loaded only once the command runs. While it runs, a marker holds the span so far
 import posix
 
 from gastown_tracing.events.commands import COMMANDS
+from gastown_tracing.events.outcomes import by_code
 from gastown_tracing.events.semconv import span_name
-from gastown_tracing.events.values import recordable
+from gastown_tracing.events.values import plain, recordable
 from gastown_tracing.journal import writer
-from gastown_tracing.shims.child import signal_name
 from gastown_tracing.shims.entry import Entry
 from gastown_tracing.shims.plan import debug
 
@@ -36,6 +36,8 @@ class Record:
         own = recordable(event, given(request), telemetry.config, note)
         self._work = _work_given(own) if event.name == "prime" else None
         own = {name: value for name, value in own.items() if value != ""}
+        if request.name and event.name == "exec" and "name" not in request.attributes:
+            own["name"] = plain(request.name)  # the user's own title may have blanks
         name = request.name or span_name(event, own)
         self._start_ns, self._plan, self._note = start_ns, plan, note
         self._entry = Entry(
@@ -93,11 +95,7 @@ class Record:
 
 def outcome(status: int) -> tuple[int, str, str]:
     """Return (exit code, error, error.type) of a wait status; both texts are empty for success."""
-    if posix.WIFSIGNALED(status):
-        name = signal_name(posix.WTERMSIG(status))
-        return 128 + posix.WTERMSIG(status), f"killed by {name}", name
-    code = posix.WEXITSTATUS(status)
-    return (code, f"exit code {code}", str(code)) if code else (0, "", "")
+    return by_code(posix.waitstatus_to_exitcode(status))
 
 
 def _work_given(own: "dict[str, Value]") -> "WorkContext | None":

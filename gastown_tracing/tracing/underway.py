@@ -23,7 +23,7 @@ from gastown_tracing.events.recorder import (
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_kind, span_name
 from gastown_tracing.events.values import contradicts, filled
-from gastown_tracing.masking import masked
+from gastown_tracing.masking import masked, opened
 from gastown_tracing.tracing.operation import Operation, clean, text_of, type_name
 from gastown_tracing.tracing.wrapping import Binder
 
@@ -246,7 +246,7 @@ class BdUnderway(Underway):
         if {*map(type, command)} != _TEXT:
             command = tuple([str.__str__(os.fsdecode(word)) for word in command])
         if active.shows_bd_output:
-            line = {"args": clean(" ".join(command[1:]))}
+            line = {"args": clean(opened(command[1:]))}
             own, shown = _asked(command)
             return {**own, **line}, {**shown, **line}
         try:

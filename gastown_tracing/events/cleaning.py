@@ -1,0 +1,81 @@
+"""Command lines, and the words of programs, as a record may show them.
+
+Loaded with the list of known words, for the few attributes that need it.
+"""
+
+from gastown_tracing.masking import command_words, mask, masked, opened, subcommand
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_BLANKS = " \t\n"
+
+
+def shown(line: "str | list[str]", whole: bool) -> str:
+    """Return a bd command line, as text or as words, as it may be shown: masked unless `whole`."""
+    words, rest = parts(line)
+    text = opened(words) if whole else masked("bd", words)[1]
+    return " ".join([part for part in (text, mask(rest) if rest else "") if part])
+
+
+def asked(line: "str | list[str]") -> str:
+    """Return the subcommand of a bd command line, "" for none."""
+    return subcommand("bd", parts(line)[0])[1]
+
+
+def known(program: str, text: str) -> str:
+    """Return what of a text is a command of `bd`, `git` or `gt`; "" for nothing. gt has two words."""
+    words = parts(text)[0]
+    return command_words(program, words) if program == "gt" else subcommand(program, words)[1]
+
+
+def parts(line: "str | list[str]") -> tuple[list[str], str]:
+    """Return a command line's words, and what of a text cannot be taken apart, "" for nothing.
+
+    A text is split as a shell does. Where a quote in it is never closed, nobody can tell what behind the
+    subcommand is a word, and nothing there is.
+    """
+    if not isinstance(line, str):
+        return line, ""
+    words: list[str] = []
+    ends: list[int] = []
+    for word, end in _split(line):
+        words.append(word)
+        ends.append(end)
+    if not ends or ends[-1] >= 0:
+        return words, ""
+    first, _ = subcommand("bd", words[:-1])
+    return words[: first + 1], line[ends[first] :].strip(_BLANKS) if first >= 0 else line
+
+
+def _split(text: str) -> "Iterator[tuple[str, int]]":
+    """Yield each word of a shell's command line and where it ends; -1 for one that is not closed.
+
+    (POSIX, Shell Command Language, 2.2 "Quoting"; nothing is expanded.)
+    """
+    word, quote, begun, index = "", "", False, 0
+    while index < len(text):
+        letter = text[index]
+        following = text[index + 1 : index + 2]
+        if letter == "\\" and quote != "'":
+            if not following:
+                break
+            kept = "" if following == "\n" else following
+            word += letter + kept if quote and following not in '$`"\\\n' else kept
+            begun, index = True, index + 2
+            continue
+        if letter == quote:
+            quote = ""
+        elif not quote and letter in "'\"":
+            quote, begun = letter, True
+        elif quote or letter not in _BLANKS:
+            word, begun = word + letter, True
+        elif begun:
+            yield word, index
+            word, begun = "", False
+        index += 1
+    if quote or index < len(text):
+        yield word, -1
+    elif begun:
+        yield word, index
