@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.util.types import AttributeValue
 
 import gastown_tracing
-from benchmarks.bench_helpers import LATE, NOWHERE, RUN, Side, alternate, bd_call, row, sling
+from benchmarks.bench_helpers import LATE, NEW, NOWHERE, RUN, Side, alternate, bd_call, row, sling
 from benchmarks.measure import Row
 from gastown_tracing import context
 from gastown_tracing.events.commands import DURATIONS
@@ -106,6 +106,15 @@ def record_bd_call() -> None:
     gastown_tracing.record_bd_call(args=["list", "--json"], exit_code=0, duration_ms=1.0)
 
 
+def record_bd_call_anew() -> None:
+    gastown_tracing.record_bd_call(args=next(NEW), exit_code=0, duration_ms=1.0)
+
+
+def mail() -> None:
+    with gastown_tracing.mail("send", msg_to="mayor", msg_subject="s") as call:
+        call.set(msg_id="hq-1")
+
+
 def record() -> None:
     gastown_tracing.record("sling", bead="de-1", target="demo")
 
@@ -130,14 +139,16 @@ def switched_on() -> list[Row]:
         ("sling", sling, TARGET),
         ("bd_call", bd_call, TARGET),
         ("record_sling", record_sling, TARGET),
-        ("record_bd_call", record_bd_call, None),  # not judged: the base does not mask
+        ("record_bd_call", record_bd_call, TARGET),
+        ("record_bd_call, new arguments", record_bd_call_anew, TARGET),
+        ("mail, with set()", mail, TARGET),
     ):
         reset()
         side()
         span = dict(ours.spans.get_finished_spans()[0].attributes or {})
         log = dict(ours.logs.get_finished_logs()[0].log_record.attributes or {})
         by_hand = ByHand(theirs, span, log)  # type: ignore[arg-type] # what a log record holds, a span can
-        base_side: Side = by_hand.sling if "sling" in name else by_hand.bd_call
+        base_side: Side = by_hand.bd_call if "bd_call" in name else by_hand.sling
         mine, base = alternate([side, base_side], reset)
         found.append(row(f"{name}: span, log record, metrics / by hand on the SDK", mine, base, target))
     provider.shutdown()
