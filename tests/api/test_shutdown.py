@@ -459,7 +459,7 @@ def test_workers_send_wherever_telemetry_was_switched_on(method: str, where: str
     program = tmp_path / "program.py"
     program.write_text(dedent(source))
     with sink() as server:
-        run_file(program, direct(server, **NEVER))
+        run_file(program, direct(server, **NEVER, OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="system_metrics"))
         spans, logs, _ = by_pid(server)
     on = where != "parent" or method == "fork"
     expected = Counter(child=7) if on else Counter()
