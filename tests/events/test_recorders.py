@@ -23,6 +23,8 @@ from tests.conftest import ROOT, clean_environ
 
 SAMPLES: dict[str, Any] = {TEXT: "some text", INTEGER: 3, FLOAT: 1.5, FLAG: True, WORDS: ["list", "--json"]}
 RECORDED = {**SAMPLES, WORDS: "list --json"}
+#: Texts that are kept as they are where others are not.
+CLEAN = {"bd": "list", "git": "push", "gt": "mail send", "program": "tool"}
 ALL_GATES = {
     setting.name: "true"
     for setting in SETTINGS
@@ -33,12 +35,12 @@ ANNOTATIONS = {TEXT: "str", INTEGER: "int", FLOAT: "float", FLAG: "bool", WORDS:
 
 def sample(attribute: Attribute) -> Any:
     """Return a value that an attribute may have."""
-    return attribute.values[0] if attribute.values else SAMPLES[attribute.type]
+    return attribute.values[0] if attribute.values else CLEAN.get(attribute.clean, SAMPLES[attribute.type])
 
 
 def recorded(attribute: Attribute) -> Any:
     """Return how that value is recorded."""
-    return attribute.values[0] if attribute.values else RECORDED[attribute.type]
+    return attribute.values[0] if attribute.values else CLEAN.get(attribute.clean, RECORDED[attribute.type])
 
 
 def function_of(event: Event) -> Callable[..., None]:
