@@ -93,7 +93,7 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
 
         entry = _entry(event, own, plan, start_ns)
         entry.finish(now)
-        priming.record(entry, priming.work_given(own), plan, note)
+        priming.record(entry, priming.work_given(request.attributes, own), plan, note)
         return
     error, error_type = _failure(event, own, request.error)
     entry = _entry(event, own, plan, start_ns)

@@ -48,12 +48,12 @@ def record(entry: "Entry", given: WorkContext | None, plan: "Plan", note: "Note"
         _tell_tmux(entry.directory, told, plan, note)
 
 
-def work_given(own: "Mapping[str, Value]") -> WorkContext | None:
-    """Return the work that the attributes of a prime name, None where they name none.
+def work_given(said: "Mapping[str, Value]", own: "Mapping[str, Value]") -> WorkContext | None:
+    """Return the work that a prime is given, None where it is given none.
 
-    An empty value says that there is none.
+    `said` is what the user said, where an empty value says that there is none; `own` what is recorded of it.
     """
-    if not any(name in own for name in _WORK):
+    if not any(name in said for name in _WORK):
         return None
     return WorkContext(*[str(own.get(name) or "") for name in _WORK])
 

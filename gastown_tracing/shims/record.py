@@ -34,7 +34,7 @@ class Record:
             debug("gt-trace exec", text, telemetry)
 
         own = recordable(event, given(request), telemetry.config, note)
-        self._work = _work_given(own) if event.name == "prime" else None
+        self._work = _work_given(request.attributes, own) if event.name == "prime" else None
         own = {name: value for name, value in own.items() if value != ""}
         if request.name and event.name == "exec" and "name" not in request.attributes:
             own["name"] = plain(request.name)  # the user's own title may have blanks
@@ -98,10 +98,10 @@ def outcome(status: int) -> tuple[int, str, str]:
     return by_code(posix.waitstatus_to_exitcode(status))
 
 
-def _work_given(own: "dict[str, Value]") -> "WorkContext | None":
+def _work_given(said: "dict[str, Value]", own: "dict[str, Value]") -> "WorkContext | None":
     from gastown_tracing.shims.priming import work_given  # what no other event needs
 
-    return work_given(own)
+    return work_given(said, own)
 
 
 def _registered(name: str) -> "Event":
