@@ -88,6 +88,10 @@ SPECIAL: dict[tuple[str, str], tuple[object, str, str]] = {
         "https://me:word@example.com/town.git?key=1",
         *["https://example.com/town.git"] * 2,
     ),
+    ("git.operation", "operation"): ("push",) * 3,
+    ("bd.call", "subcommand"): ("create",) * 3,
+    ("gt.command", "command"): ("mail send to somebody", *["mail send"] * 2),
+    ("exec", "name"): ("make test", *["make"] * 2),
     **{("prime", name): (IDENTITIES["polecat"][name],) * 3 for name in ("work_rig", "work_bead", "work_mol")},
 }
 #: Where nobody says whose work or bead it is, these say it: the first that is known.
