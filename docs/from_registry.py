@@ -161,7 +161,13 @@ span as well, and what is measured of an event is measured in the span's context
 it. From Python an event is recorded by its typed function (`gt.record_bd_call(…)`) or by
 `gt.record("bd.call", …)`, and one that is a span around a block of code by `with gt.event("bd.call", …)`;
 from a shell by `gt-trace event bd.call KEY=VALUE…`. Keywords in Python have `_` for `.`. Required attributes
-are bold. What is in *development* may change with a minor version, what is *stable* does not.
+are bold, those that backends should index have a †. What is in *development* may change with a minor version,
+what is *stable* does not.
+
+Text is cut at 4,096 bytes where no other limit is named. With 0 a `…_LIMIT` setting cuts nothing. Numbers are
+not negative; only an exit code is, for a signal. Of a bd command line that is masked a bead's id is shown
+where it has the usual form: a prefix of two or three letters and digits. Every other word is its length, also
+an id with a longer prefix or one that equals the work in force.
 """
 ON_EVERY_RECORD = """\
 As far as they are known. An event's own attribute of the same name goes before. Only events that can fail
@@ -170,7 +176,9 @@ can be told."""
 THEIR_NAMES = (
     "Spans, and they alone, also say these facts by the names of OpenTelemetry's semantic conventions."
 )
-OTHER_METRICS = "They belong to no event: probes, the relay and long-lived processes measure them."
+OTHER_METRICS = """\
+They belong to no event: probes, the relay and long-lived processes measure them. What is measured has not
+succeeded or failed, and so they have no `status`."""
 
 
 def anchor(name: str) -> str:
@@ -227,7 +235,8 @@ def attributes_table(attributes: Iterable[Attribute]) -> str:
     rows = ["| attribute | type | |", "|---|---|---|"]
     for found in attributes:
         name = f"**`{found.name}`**" if found.required else f"`{found.name}`"
-        rows.append(f"| {name} | {found.type} | {described(found, '`')} |")
+        mark = " †" if found.index else ""
+        rows.append(f"| {name}{mark} | {found.type} | {described(found, '`')} |")
     return "\n".join(rows)
 
 
