@@ -10,18 +10,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _BLANKS = " \t\n"
+#: The last bd command and what `masked` said about it.
+_last: dict[tuple[str, ...], tuple[str, str]] = {}
 
 
 def shown(line: "str | list[str]", whole: bool) -> str:
     """Return a bd command line, as text or as words, as it may be shown: masked unless `whole`."""
     words, rest = parts(line)
-    text = opened(words) if whole else masked("bd", words)[1]
+    text = opened(words) if whole else _asked_and_shown(words)[1]
     return " ".join([part for part in (text, mask(rest) if rest else "") if part])
 
 
 def asked(line: "str | list[str]") -> str:
     """Return the subcommand of a bd command line, "" for none."""
-    return subcommand("bd", parts(line)[0])[1]
+    return _asked_and_shown(parts(line)[0])[0]
+
+
+def _asked_and_shown(words: list[str]) -> tuple[str, str]:
+    """Return the subcommand and the masked form of a bd command: the last one is often asked for again."""
+    key = tuple(words)
+    found = _last.get(key)
+    if found is None:
+        _last.clear()
+        found = _last[key] = masked("bd", words)
+    return found
 
 
 def known(program: str, text: str) -> str:

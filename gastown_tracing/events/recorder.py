@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gastown_tracing.events.schema import Event, Value
     from gastown_tracing.tracing.otel import Run, Runtime
 
+_BD_CALL = EVENTS["bd.call"]
 #: The keyword of an attribute that no event has: it is for spans alone.
 PID = "process_pid"
 #: Nanoseconds that an event lasts at most, so that its end is a time that OTLP can say: 146 years.
@@ -110,7 +111,8 @@ def record_span(
 
 def prepared(active: Runtime, event: Event, given: Mapping[str, object]) -> dict[str, Value]:
     """Return what is recorded of an event's own attributes, `given` by name or keyword."""
-    return derived(event, recordable(event, given, active.settings, active.note), given)
+    own = recordable(event, given, active.settings, active.note)
+    return derived(event, own, given) if event is _BD_CALL else own
 
 
 def of_span(event: Event, own: dict[str, Value]) -> dict[str, Value]:

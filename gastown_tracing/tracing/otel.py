@@ -261,10 +261,7 @@ class Runtime:
 
     def within_call(self, span: Span, context: Context, call: Underway) -> Context:
         """Return `context` with a call and its span as the current ones: one copy for both."""
-        values = context.copy()
-        values[_SPAN] = span
-        values[_CALL + call.event.name] = call
-        return Context(values)
+        return Context(context, **{_SPAN: span, _CALL + call.event.name: call})
 
     def open_call(self, name: str) -> Underway | None:
         """Return the innermost call of an event that was begun around here; it may have ended since."""
