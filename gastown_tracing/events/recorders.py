@@ -179,7 +179,7 @@ def record_prime(
     - `role`: The agent's role.
     - `hook_mode`: Whether a hook primed, not the agent itself.
     - `work_rig`: The rig of the work.
-    - `work_bead`: The bead of the work.
+    - `work_bead`: The bead of the work; empty for none.
     - `work_mol`: The molecule of the work, by its bead.
     - `work_build`: The build of the work.
     - `error`: Why it failed; empty where it did not.

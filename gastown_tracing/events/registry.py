@@ -54,10 +54,10 @@ _RUN_UUID = Attribute("run.uuid", "The run's id with dashes, as gt writes it.", 
 _NATIVE = Attribute("native_session_id", "The agent program's own id of its session.")
 _BEAD = Attribute("bead_id", "The bead.")
 _WORKED_ON = (
-    Attribute("work_rig", "The rig of the work."),
-    Attribute("work_bead", "The bead of the work.", index=True),
-    Attribute("work_mol", "The molecule of the work, by its bead."),
-    Attribute("work_build", "The build of the work."),
+    Attribute("work_rig", "The rig of the work.", empty=True),
+    Attribute("work_bead", "The bead of the work; empty for none.", index=True, empty=True),
+    Attribute("work_mol", "The molecule of the work, by its bead.", empty=True),
+    Attribute("work_build", "The build of the work.", empty=True),
 )
 _HOOK_MODE = Attribute("hook_mode", "Whether a hook primed, not the agent itself.", FLAG)
 _FORMULA = Attribute("formula_name", "The formula.", required=True)

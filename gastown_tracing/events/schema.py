@@ -34,7 +34,7 @@ class Attribute:
     `program` (the name of a program's file, without arguments). `minimum` is the least that a number may be.
     `default` names the common attributes that stand in for it. `elapsed` marks how long the event itself
     took: so long is its span. `index` marks what backends should index,
-    `several` a text that Python takes as several, too.
+    `several` a text that Python takes as several, too, `empty` one that says something when it is empty.
     """
 
     __slots__ = (
@@ -42,6 +42,7 @@ class Attribute:
         "default",
         "doc",
         "elapsed",
+        "empty",
         "gate",
         "index",
         "limit",
@@ -73,6 +74,7 @@ class Attribute:
         elapsed: bool = False,
         index: bool = False,
         several: bool = False,
+        empty: bool = False,
     ) -> None:
         self.name = name
         #: The keyword that stands for it in Python.
@@ -90,6 +92,7 @@ class Attribute:
         self.elapsed = elapsed
         self.index = index
         self.several = several
+        self.empty = empty
         #: Whether it is text of which nothing else is asked.
         self.ordinary = type == TEXT and not (values or gate or limit or limit_setting or clean)
 

@@ -66,7 +66,7 @@ def recordable(
             attribute = known.get(key)
             if attribute is not None and attribute.ordinary and type(value) is str and len(value) < _SHORT:
                 # Nearly all of them, in a quarter of the time.
-                if value:  # one that says nothing is unknown, as in the shell
+                if value or attribute.empty:  # one that says nothing is unknown, as in the shell
                     found[attribute.name] = value if value.isascii() else _text(value)
             elif attribute is None:
                 name = _text(key)

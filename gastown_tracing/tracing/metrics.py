@@ -218,13 +218,15 @@ class Metrics:
         self._program = present if isinstance(present, MeterProvider) else None
         self._runtime = RuntimeMetrics() if runtime_metrics and wanted(env) else None
         # After all that it reads: so it is in a forked child, too.
+        own = self.provider.begin(resource)
         self.sender = Measurements(
             Endpoint(METRICS, url, env, note),
             env,
             note,
-            self.provider.begin(resource),
+            own,
             lambda: tracers.resource,
         )
+        own.flush = self.sender.flush
         self.sender.runtime = self._runtime
         if isinstance(present, TownMeterProvider):
             self.sender.program = present.begin(resource)

@@ -298,12 +298,12 @@ def test_label_sets_are_bounded() -> None:
         import gastown_tracing as gt
         provider = gt.init()
         for number in range(2100):
-            gt.record("bd.call", subcommand=f"c{number}")
+            gt.record("mail", operation=f"o{number}")
         assert provider.shutdown()
     """
     with sink() as server:
         python(source, direct(server, GT_OTEL_TRACES_URL="none", GT_OTEL_LOGS_URL="none"))
-        points = server.points("gastown.bd.calls.total")
+        points = server.points("gastown.mail.operations.total")
     assert len(points) == 2001
     (overflow,) = [point for point in points if "otel.metric.overflow" in attributes(point.attributes)]
     assert overflow.as_int == 100
