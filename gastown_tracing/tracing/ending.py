@@ -38,13 +38,15 @@ class Termination:
 
         Process 1 of a container is left alone: its default action is not to die.
         """
+        global _in_force  # noqa: PLW0603 # one process, one handler
         if (
             threading.current_thread() is threading.main_thread()
             and os.getpid() != 1
-            and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            and signal.getsignal(signal.SIGTERM) in (signal.SIG_DFL, on_sigterm)
         ):
             with contextlib.suppress(ValueError):  # this is a subinterpreter
-                signal.signal(signal.SIGTERM, self._handle)
+                signal.signal(signal.SIGTERM, on_sigterm)
+                _in_force = self
 
     def finish(self, timeout: float) -> bool:
         """Send what waits, and leave the signal alone afterwards; die of one that came meanwhile."""
@@ -58,14 +60,18 @@ class Termination:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     def _remove(self) -> None:
+        global _in_force  # noqa: PLW0603 # see install
+        if _in_force is not self:
+            return
+        _in_force = None  # in another thread the handler stays, and does what the default action does
         if (
             threading.current_thread() is threading.main_thread()
-            and signal.getsignal(signal.SIGTERM) == self._handle
+            and signal.getsignal(signal.SIGTERM) is on_sigterm
         ):
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 # a handler's signature
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    def obey(self) -> None:
+        """Send what waits and die, or die after an end that is under way."""
         if self._finishing == os.getpid():
             self._asked = True
             return
@@ -73,6 +79,19 @@ class Termination:
             self._send(SHUTDOWN_TIMEOUT)
         finally:
             os.kill(os.getpid(), signal.SIGTERM)
+
+
+#: Whose records SIGTERM sends, None for nobody's.
+_in_force: Termination | None = None
+
+
+def on_sigterm(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 # a handler's signature
+    """Handle SIGTERM for whatever `init()` has set up last; a second one kills at once."""
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _in_force is None:
+        os.kill(os.getpid(), signal.SIGTERM)
+    else:
+        _in_force.obey()
 
 
 class WorkersEnd:

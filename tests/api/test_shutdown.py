@@ -177,6 +177,25 @@ def test_sigterm_sends_what_waits_and_kills() -> None:
         assert arrived(server) == set(SIGNALS)
 
 
+def test_sigterm_serves_whatever_was_switched_on_last() -> None:
+    """Telemetry that another thread switched off, and that the main thread switched on again."""
+    source = """
+        import os, signal, threading
+        import gastown_tracing as gt
+        first = gt.init()
+        ending = threading.Thread(target=first.shutdown)
+        ending.start()
+        ending.join()
+        gt.init()
+        gt.record_nudge(target="x")
+        os.kill(os.getpid(), signal.SIGTERM)
+    """
+    with sink() as server:
+        with running(source, direct(server)) as process:
+            ends(process, -signal.SIGTERM)
+        assert [span.name for span in server.spans()] == ["nudge"]
+
+
 def test_sigterm_waits_for_dead_endpoints_no_longer_than_the_end_does() -> None:
     """2 s at most, and a second SIGTERM kills at once."""
     source = f"""{RECORD}
