@@ -157,11 +157,12 @@ def _failure(active: Runtime, event: Event, error: object) -> str:
 def _record(active: Runtime, event: Event, attributes: Mapping[str, object], error: str) -> None:
     if event.is_span:
         call = active.open_call(event.name)
-        known = {name: value for name, value in attributes.items() if value is not None}
-        if call is not None and call.is_about(active, known, error):
-            call.learn({**known, "error": error} if error else known)
-        else:
-            _record_span(active, event, attributes, links=(), times=(None, None), error=error)
+        if call is not None:
+            known = {name: value for name, value in attributes.items() if value is not None}
+            if call.is_about(active, known, error):
+                call.learn({**known, "error": error} if error else known)
+                return
+        _record_span(active, event, attributes, links=(), times=(None, None), error=error)
         return
     run, where, _ = active.placed(active.get_current(), ())
     if run.silent:
