@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _FIELDS = ("rig", "bead", "mol", "build")
+#: The attributes of a record that say what is worked on.
+ATTRIBUTES = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 class WorkContext:
@@ -45,6 +47,11 @@ class WorkContext:
     def from_env(cls, env: "Mapping[str, str]") -> "WorkContext":
         """Return the work context that GT_WORK_RIG, GT_WORK_BEAD, GT_WORK_MOL and GT_WORK_BUILD name."""
         return cls(*[env.get(f"GT_WORK_{field.upper()}", "") for field in _FIELDS])
+
+    @classmethod
+    def from_attributes(cls, attributes: "Mapping[str, object]") -> "WorkContext":
+        """Return the work context that a record's attributes name."""
+        return cls(*[str(attributes.get(name) or "") for name in ATTRIBUTES])
 
     def to_env(self) -> dict[str, str]:
         """Return all four GT_WORK_* variables; an unset one is "", so that it hides an older value."""

@@ -13,7 +13,7 @@ from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.semconv import OTHER, PARTICULAR, PROGRAMS, span_attributes, span_kind, span_name
 from gastown_tracing.events.values import derived, filled, recordable
 from gastown_tracing.tracing.operation import text_of
-from propagation.work import WorkContext
+from propagation.work import ATTRIBUTES, WorkContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _BD_CALL = EVENTS["bd.call"]
 PID = "process_pid"
 #: Nanoseconds that an event lasts at most, so that its end is a time that OTLP can say: 146 years.
 _LONGEST = float(1 << 62)
-_WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 def record(name: str, /, *, error: str = "", **attributes: object) -> None:
@@ -130,20 +129,16 @@ def outcome(event: Event, error: str) -> dict[str, Value]:
 
 def carried(event: Event, own: Mapping[str, Value], common: dict[str, str]) -> dict[str, str]:
     """Return the common attributes of an event's record; a prime that says what is worked on carries that."""
-    if event.name != "prime" or own.keys().isdisjoint(_WORK):
+    if event.name != "prime" or own.keys().isdisjoint(ATTRIBUTES):
         return common
-    rest = {name: value for name, value in common.items() if name not in _WORK}
-    return {**rest, **_said(own).attributes()}
-
-
-def _said(own: Mapping[str, Value]) -> WorkContext:
-    return WorkContext(*[str(own.get(name, "")) for name in _WORK])
+    rest = {name: value for name, value in common.items() if name not in ATTRIBUTES}
+    return {**rest, **WorkContext.from_attributes(own).attributes()}
 
 
 def take_work(active: Runtime, event: Event, own: Mapping[str, Value], run: Run, time_ns: int) -> None:
     """Make what a prime that has succeeded says the work of its run from `time_ns` on."""
-    if event.name == "prime" and not own.keys().isdisjoint(_WORK):
-        active.set_work(run, _said(own), time_ns)
+    if event.name == "prime" and not own.keys().isdisjoint(ATTRIBUTES):
+        active.set_work(run, WorkContext.from_attributes(own), time_ns)
 
 
 def _failure(active: Runtime, event: Event, error: object) -> str:

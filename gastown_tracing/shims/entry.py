@@ -9,6 +9,7 @@ from gastown_tracing.identity import identity, resource
 from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import create, load_json, read_text
 from propagation.run import new_run_id, to_uuid
+from propagation.work import ATTRIBUTES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ KINDS = {
     PRODUCER: otlp.PRODUCER,
     CONSUMER: otlp.CONSUMER,
 }
-#: What a record says about the work in force.
-WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 class Entry:
@@ -116,7 +115,7 @@ class Entry:
     def works_on(self, work: "WorkContext") -> None:
         """Put this work on the records, in place of what stands there."""
         for attributes in (self.log.attributes, self.span.attributes if self.span is not None else {}):
-            for name in WORK:
+            for name in ATTRIBUTES:
                 attributes.pop(name, None)
             attributes.update(work.attributes() if work else {})
 

@@ -12,7 +12,7 @@ from gastown_tracing.shims.asking import ask
 from gastown_tracing.shims.plan import describe
 from propagation.run import parse_run_id
 from propagation.tmux import list_panes, parse_tmux_variable, set_environment
-from propagation.work import WorkContext, format_line, has_line
+from propagation.work import ATTRIBUTES, WorkContext, format_line, has_line
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 BD_SECONDS, TMUX_SECONDS = 5.0, 2.0
 #: What a bead's description calls its molecule, in gt's three spellings.
 MOLECULE = ("attached_molecule", "attached-molecule", "attachedmolecule")
-
-_WORK = ("work_rig", "work_bead", "work_mol", "work_build")
 
 
 def record(entry: "Entry", given: WorkContext | None, plan: "Plan", note: "Note") -> None:
@@ -53,9 +51,9 @@ def work_given(said: "Mapping[str, Value]", own: "Mapping[str, Value]") -> WorkC
 
     `said` is what the user said, where an empty value says that there is none; `own` what is recorded of it.
     """
-    if not any(name in said for name in _WORK):
+    if not any(name in said for name in ATTRIBUTES):
         return None
-    return WorkContext(*[str(own.get(name) or "") for name in _WORK])
+    return WorkContext.from_attributes(own)
 
 
 def _found(given: WorkContext | None, plan: "Plan", note: "Note") -> WorkContext | None:

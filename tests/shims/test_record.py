@@ -15,6 +15,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from shell_kit import ROOT, RUN
+from shell_kit import SESSION as WHOLE_SESSION
 
 import gastown_tracing
 from gastown_tracing.events import commands
@@ -29,18 +31,8 @@ from tests.processes import wait_until
 
 Env = dict[str, str]
 Spans = Callable[[], list[Span]]
-RUN = "3f2504e04f8941d39a0c0305e82c3301"
-ROOT = "9a0c0305e82c3301"
-SESSION = {
-    "GT_RUN": "3f2504e0-4f89-41d3-9a0c-0305e82c3301",
-    "GT_ROLE": "demo/polecats/rust",
-    "GT_RIG": "demo",
-    "GT_POLECAT": "rust",
-    "GT_SESSION": "de-rust",
-    "GT_AGENT": "claude",
-    "GT_ROOT": "/home/op/town",
-    "GT_WORK_BEAD": "de-1tr",
-}
+#: The session without its work's rig, which is then unknown.
+SESSION = {name: value for name, value in WHOLE_SESSION.items() if name != "GT_WORK_RIG"}
 
 
 def run(words: list[str], env: Env) -> int:
