@@ -1,0 +1,244 @@
+"""What one worker has yet to read of the journal: whole lines, of many files in turn, from where it stopped.
+
+The order is take, do something lasting with it, took, save the checkpoint: whatever dies in between, nothing
+is left out, and what is done twice is one batch.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gastown_tracing.journal.layout import open_regular
+from gastown_tracing.journal.otlp import LINE_LIMIT
+
+if TYPE_CHECKING:
+    from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.relay.sources import Stat
+
+#: Bytes of one file that come in one go, so that none keeps the others waiting.
+_SHARE = 256 * 1024
+
+#: Says of a kind of place and the name of a file in it whether a worker reads it.
+Wanted = Callable[[str, str], bool]
+#: By file, relative to the journal: its inode and how many bytes of it have been taken.
+Offsets = dict[str, list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Whole lines of one file, which is named relative to the journal: its bytes from `start` to `end`."""
+
+    file: str
+    start: int
+    end: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """How much is waiting, in bytes, and since when (ns of the Unix epoch; None: nothing waits)."""
+
+    bytes: int
+    oldest_ns: int | None
+
+
+class _File:
+    __slots__ = ("inode", "offset", "since_ns", "size", "stalled")
+
+    def __init__(self, inode: int, offset: int) -> None:
+        self.inode = inode
+        self.offset = offset
+        self.size = 0
+        self.since_ns = 0
+        #: The size at which what follows the offset was seen to be no whole line yet.
+        self.stalled = -1
+
+
+class Feed:
+    """The files that one worker reads. `offsets` are where it stopped last time.
+
+    One thread takes; any thread may do the rest.
+    """
+
+    def __init__(self, journal: Journal, wanted: Wanted, offsets: Mapping[str, Iterable[int]] | None) -> None:
+        self._root = journal.root
+        self._wanted = wanted
+        self._lock = threading.Lock()
+        self._grown = threading.Event()
+        self._files: dict[str, _File] = {}
+        self._ready: dict[str, None] = {}
+        self._places: dict[str, set[str]] = {}
+        #: Lines that no reader can make sense of, because they are longer than any line may be.
+        self.skipped = 0
+        for file, (inode, offset) in (offsets or {}).items():
+            self._add(file, _File(int(inode), int(offset)))
+
+    def saw(self, kind: str, file: str, stat: Stat) -> None:
+        """Take note of a file that is new or has changed."""
+        if not self._wanted(kind, file.rpartition("/")[2]):
+            return
+        inode, size, mtime_ns = stat
+        with self._lock:
+            known = self._files.get(file)
+            if known is None or known.inode != inode or size < known.offset:  # another file of this name
+                known = self._add(file, _File(inode, 0))
+            known.size = size
+            if size > known.offset:
+                known.since_ns = known.since_ns or mtime_ns
+                self._ready[file] = None
+        self._grown.set()
+
+    def gone(self, path: str) -> None:
+        """Forget the files of a directory that is there no more."""
+        with self._lock:
+            for file in self._places.pop(path, ()):
+                self._files.pop(file)
+                self._ready.pop(file, None)
+
+    def rename(self, old: str, new: str) -> None:
+        """Take note that a directory has another name."""
+        with self._lock:
+            for file in self._places.pop(old, ()):
+                renamed = f"{new}{file[len(old) :]}"
+                self._add(renamed, self._files.pop(file))
+                if file in self._ready:
+                    del self._ready[file]
+                    self._ready[renamed] = None
+
+    def take(self, limit: int) -> list[Piece]:
+        """Return whole lines that have not been taken, of as many files as make `limit` bytes or a bit less.
+
+        A longer line comes alone. What is returned does not come again before `give_back` or a restart.
+        """
+        pieces: list[Piece] = []
+        left, skipped = limit, self.skipped
+        for file in self._waiting():
+            piece = self._read(file, min(left, _SHARE), alone=not pieces)
+            if piece is not None:
+                pieces.append(piece)
+                left -= len(piece.data)
+            if left <= 0:
+                break
+        if not pieces and self.skipped > skipped:
+            return self.take(limit)
+        if not pieces:
+            self._grown.clear()
+            if self._waiting():  # it grew meanwhile
+                self._grown.set()
+        return pieces
+
+    def took(self, pieces: Iterable[Piece]) -> None:
+        """Take note that these are done with: the offsets move past them."""
+        with self._lock:
+            for piece in pieces:
+                known = self._files.get(piece.file)
+                if known is None or known.offset != piece.start:
+                    continue
+                known.offset, known.stalled = piece.end, -1
+                known.since_ns = time.time_ns() if known.size > known.offset else 0
+                if known.since_ns:
+                    self._ready[piece.file] = None
+
+    def give_back(self, pieces: Iterable[Piece]) -> None:
+        """Let these come again."""
+        with self._lock:
+            self._ready.update(dict.fromkeys(piece.file for piece in pieces if piece.file in self._files))
+        self._grown.set()
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until there may be something to take; say whether there may."""
+        return self._grown.wait(timeout)
+
+    def wake(self) -> None:
+        """End somebody's waiting."""
+        self._grown.set()
+
+    def pending(self) -> Pending:
+        """Return how much waits. Lines that have no end yet are not counted."""
+        with self._lock:
+            behind = [
+                known
+                for known in self._files.values()
+                if known.size > known.offset and known.stalled != known.size
+            ]
+        return Pending(
+            sum(known.size - known.offset for known in behind),
+            min((known.since_ns for known in behind), default=None),
+        )
+
+    def done_with(self, path: str) -> bool:
+        """Say whether all lines in a directory's files, as they were last seen, have been taken."""
+        with self._lock:
+            return all(
+                known.size <= known.offset or known.stalled == known.size
+                for known in map(self._files.__getitem__, self._places.get(path, ()))
+            )
+
+    def offsets(self) -> Offsets:
+        """Return where reading stopped, for the checkpoint."""
+        with self._lock:
+            return {file: [known.inode, known.offset] for file, known in self._files.items() if known.offset}
+
+    def _add(self, file: str, known: _File) -> _File:
+        self._files[file] = known
+        self._places.setdefault(file.rpartition("/")[0], set()).add(file)
+        return known
+
+    def _waiting(self) -> list[str]:
+        with self._lock:
+            return list(self._ready)
+
+    def _read(self, file: str, share: int, *, alone: bool) -> Piece | None:
+        """Read the next lines of a file; None where it has none, or one too long to come with others."""
+        with self._lock:
+            known = self._files.get(file)
+            if known is None:
+                self._ready.pop(file, None)
+                return None
+            start, inode = known.offset, known.inode
+        data = _lines(f"{self._root}/{file}", inode, start, share, LINE_LIMIT if alone else share)
+        if data is None:
+            return None  # a line that is longer than its share comes first in another batch
+        with self._lock:
+            self._ready.pop(file, None)
+            if not data:
+                known.stalled = known.size
+                return None
+            if data.endswith(b"\n"):
+                return Piece(file, start, start + len(data), data)
+            known.offset += len(data)  # longer than any line may be, and without an end
+            self.skipped += 1
+            self._ready[file] = None
+            return None
+
+
+def _lines(path: str, inode: int, start: int, share: int, longest: int) -> bytes | None:
+    r"""Return whole lines, up to `share` bytes or the first one; b"" where there is none yet.
+
+    None: the first line is longer than `longest`. What is longer than any line may be comes without `\n`.
+    """
+    try:
+        descriptor = open_regular(path, os.O_RDONLY)
+    except OSError:
+        return b""
+    try:
+        if os.fstat(descriptor).st_ino != inode:
+            return b""
+        data = os.pread(descriptor, share, start)
+        end = data.rfind(b"\n") + 1
+        if end or len(data) < share:
+            return data[:end]
+        if longest <= share:
+            return None
+        data = os.pread(descriptor, longest, start)
+    except OSError:
+        return b""
+    finally:
+        os.close(descriptor)
+    end = data.find(b"\n") + 1
+    return data[:end] if end or len(data) < longest else data

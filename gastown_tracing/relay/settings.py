@@ -1,0 +1,123 @@
+"""The relay's settings: config.json alone, because the relay is no part of anybody's environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from opentelemetry.util.re import parse_env_headers
+
+from gastown_tracing import config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gastown_tracing.journal.layout import Journal
+
+#: The setting that says where a signal goes.
+URLS = {"traces": config.TRACES_URL, "metrics": config.METRICS_URL, "logs": config.LOGS_URL}
+
+#: Seconds that a request may take.
+DEFAULT_TIMEOUT = 10.0
+GZIP = "gzip"
+#: The values of OTEL_EXPORTER_OTLP_PROTOCOL that stand for OTLP/HTTP.
+PROTOCOLS = ("http/json", "http/protobuf")
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where a signal goes, and how.
+
+    `timeout` is in seconds. `compression` is `gzip` or "". `protocol` is `http/json`, `http/protobuf`, or ""
+    to find out what it takes. The other three are the paths of PEM files, or "".
+    """
+
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict)
+    timeout: float = DEFAULT_TIMEOUT
+    compression: str = ""
+    protocol: str = ""
+    certificate: str = ""
+    client_key: str = ""
+    client_certificate: str = ""
+
+
+class Settings:
+    """What config.json says. `problems` are its values that cannot be used, in words."""
+
+    def __init__(self, found: config.Config) -> None:
+        self._config = found
+        self.problems: list[str] = []
+        self._endpoints = {signal: self._endpoint(signal) for signal in URLS}
+
+    @classmethod
+    def read(cls, journal: Journal) -> Settings:
+        """Return the settings of a journal. What cannot be read counts as empty."""
+        return cls(config.Config({}, journal.config_path))
+
+    @property
+    def file(self) -> dict[str, str]:
+        """Return all that config.json sets: text by name."""
+        return self._config.file
+
+    def endpoint(self, signal: str) -> Endpoint | None:
+        """Return where `traces`, `metrics` or `logs` go; None where they go nowhere."""
+        return self._endpoints[signal]
+
+    def get(self, name: str) -> str:
+        """Return a setting: what config.json says, else its default."""
+        return self._config.get(name)
+
+    def flag(self, name: str) -> bool:
+        """Return whether a setting is switched on."""
+        return self._config.flag(name)
+
+    def limit(self, name: str, default: int = 0) -> int:
+        """Return a setting that is a number; `default` where nothing usable is set."""
+        return self._config.limit(name, default)
+
+    def _endpoint(self, signal: str) -> Endpoint | None:
+        url = self._config.endpoint(URLS[signal])
+        if not url:
+            return None
+        if not url.startswith(("http://", "https://")):
+            self.problems.append(f"{URLS[signal]} is no http:// or https:// URL: no {signal} are sent")
+            return None
+        return Endpoint(
+            url,
+            dict(parse_env_headers(self._given(signal, "HEADERS"), liberal=True)),
+            self._timeout(signal),
+            self._one_of(signal, "COMPRESSION", (GZIP,), "none"),
+            self._one_of(signal, "PROTOCOL", PROTOCOLS, ""),
+            *[self._path(signal, name) for name in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")],
+        )
+
+    def _given(self, signal: str, name: str) -> str:
+        """Return OTEL_EXPORTER_OTLP_SIGNAL_NAME, else OTEL_EXPORTER_OTLP_NAME (OTLP specification)."""
+        prefix = config.EXPORTER_PREFIX
+        return (
+            self._config.get(f"{prefix}{signal.upper()}_{name}") or self._config.get(f"{prefix}{name}")
+        ).strip()
+
+    def _timeout(self, signal: str) -> float:
+        """Return seconds; the setting has milliseconds (OTLP exporter, "Configuration Options")."""
+        text = self._given(signal, "TIMEOUT")
+        if not text:
+            return DEFAULT_TIMEOUT
+        if text.isascii() and text.isdigit() and int(text) > 0:
+            return int(text) / 1000
+        self.problems.append(f"{config.EXPORTER_PREFIX}TIMEOUT is no number of milliseconds: {text!r}")
+        return DEFAULT_TIMEOUT
+
+    def _one_of(self, signal: str, name: str, known: tuple[str, ...], nothing: str) -> str:
+        text = self._given(signal, name).lower()
+        if text and text not in (*known, nothing):
+            self.problems.append(f"{config.EXPORTER_PREFIX}{name} is none of {', '.join(known)}: {text!r}")
+        return text if text in known else ""
+
+    def _path(self, signal: str, name: str) -> str:
+        path = self._given(signal, name)
+        if path and not os.path.isfile(path):
+            self.problems.append(f"{config.EXPORTER_PREFIX}{name}: there is no file {path!r}")
+        return path
