@@ -19,6 +19,7 @@ JOURNAL = "GT_OTEL_JOURNAL"
 URLS = (TRACES_URL, METRICS_URL, LOGS_URL)
 
 RECEIVER = "GT_OTEL_RECEIVER"
+RELAY = "GT_OTEL_RELAY"
 EXPORTER_PREFIX = "OTEL_EXPORTER_OTLP_"
 
 #: Where there is no directory and can be none.
@@ -29,7 +30,7 @@ NO_ENDPOINT = "none"
 
 
 class Setting:
-    """One variable: its name, kind (`url`, `path`, `flag`, `bytes` or `text`), default and meaning."""
+    """One variable: its name, kind (`url`, `path`, `flag`, `bytes` or `number`), default and meaning."""
 
     __slots__ = ("default", "kind", "meaning", "name")
 
@@ -69,6 +70,36 @@ SETTINGS = (
     Setting("GT_OTEL_DEBUG", "flag", "", "`1`: say on stderr what was ignored or failed"),
     Setting("GT_OTEL_NATIVE", "flag", "", "`true`: also switch on the exporters of gt and bd themselves"),
     Setting(RECEIVER, "url", "", "base URL of the local receiver, put into sessions by us"),
+    Setting(
+        RELAY,
+        "flag",
+        "true",
+        "`false`: no relay is started on demand; `gt-trace relay start` starts one all the same",
+    ),
+    Setting(
+        "GT_OTEL_RETENTION_DAYS",
+        "number",
+        "30",
+        "days that closed runs stay in the journal once they are shipped; 0: no matter how long",
+    ),
+    Setting(
+        "GT_OTEL_RETENTION_BYTES",
+        "bytes",
+        "4294967296",
+        "size of the journal beyond which the oldest closed and shipped runs go; 0: no matter how large",
+    ),
+    Setting(
+        "GT_OTEL_HARD_CAP_BYTES",
+        "bytes",
+        "17179869184",
+        "size of the journal beyond which the oldest data goes, shipped or not; 0: no matter how large",
+    ),
+    Setting(
+        "OTEL_METRIC_EXPORT_INTERVAL",
+        "number",
+        "",
+        "milliseconds between two exports of metrics: 5000 in the relay, 60000 elsewhere",
+    ),
     Setting("GT_LOG_AGENT_OUTPUT", "flag", "", "`true`: record what agents say"),
     Setting("GT_LOG_BD_OUTPUT", "flag", "", "`true`: record the output of bd and its arguments unmasked"),
     Setting("GT_LOG_PANE_OUTPUT", "flag", "", "`true`: record what panes show"),

@@ -27,9 +27,14 @@ for _number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM):
         signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 
+#: No relay starts by itself in a test that is not about that.
+NO_RELAY = {"GT_OTEL_RELAY": "false"}
+
+
 def clean_environ() -> dict[str, str]:
     """Return a copy of the environment without anything that telemetry, tmux or Gas Town would read."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(LEAKING_PREFIXES)}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(LEAKING_PREFIXES)}
+    return {**kept, **NO_RELAY}
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +42,8 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for name in list(os.environ):
         if name.startswith(LEAKING_PREFIXES):
             monkeypatch.delenv(name)
+    for name, value in NO_RELAY.items():
+        monkeypatch.setenv(name, value)
     home = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("TMUX_TMPDIR", str(home))

@@ -32,6 +32,7 @@ ROOT_NAME = "gt.session"
 PASSED_ON = (
     "GT_OTEL_DEBUG",
     "GT_OTEL_NATIVE",
+    "GT_OTEL_RELAY",
     "GT_LOG_AGENT_OUTPUT",
     "GT_LOG_BD_OUTPUT",
     "GT_LOG_PANE_OUTPUT",

@@ -113,7 +113,7 @@ def test_the_environment(runner: list[str], env: Env) -> None:
 
 def test_an_environment_with_next_to_nothing_in_it(runner: list[str], env: Env) -> None:
     """Without a locale Python and bash add variables of their own; the command does not get to see them."""
-    bare = {"PATH": env["PATH"], "GT_OTEL_JOURNAL": env["GT_OTEL_JOURNAL"]}
+    bare = {name: env[name] for name in ("PATH", "GT_OTEL_JOURNAL", "GT_OTEL_RELAY")}
     for environment in (bare, bare | {"LC_CTYPE": "C.UTF-8"}, bare | {"OTEL_SDK_DISABLED": "true"}):
         plain = {item.partition(b"=")[0] for item in outcome([], ["env", "-0"], environment)[1].split(b"\0")}
         ours = {
