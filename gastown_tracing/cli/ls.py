@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +49,7 @@ def command(
 
     place = reading.open_journal(journal)
     runs = chosen.runs(place)
-    shown = runs if every else runs[:SHOWN]
+    shown = list(runs if every else itertools.islice(runs, SHOWN))
     look = reading.looker()
     rows = [listing.row(run, look) for run in shown]
     commands = listing.loose(chosen.loose(place)) if loose else []
@@ -61,16 +62,23 @@ def command(
     if not rows and not commands:
         hint = "" if loose else "; --loose lists commands outside any session"
         click.echo(f"gt-trace: {_nothing(place, chosen)}{hint}", err=True)
-    if len(runs) > len(shown):
-        click.echo(f"{len(runs) - len(shown)} older: --all lists them", err=True)
+    if next(runs, None) is not None:
+        click.echo(f"{_older(place, chosen, len(shown))}: --all lists them", err=True)
+
+
+def _older(journal: Journal, chosen: Choice, shown: int) -> str:
+    """Return in words how many sessions are not listed; how many match nobody counts."""
+    from gastown_tracing.journal.reader import trace_ids
+
+    return "older ones match too" if chosen.words() else f"{len(trace_ids(journal)) - shown} older"
 
 
 def _nothing(journal: Journal, chosen: Choice) -> str:
     """Return in words why no session is listed."""
-    from gastown_tracing.journal.reader import list_runs
+    from gastown_tracing.journal.reader import trace_ids
     from gastown_tracing.view import text
 
-    if recorded := len(list_runs(journal)):
+    if recorded := len(trace_ids(journal)):
         return f"none of {text.counted(recorded, 'session')} matches {chosen.words()}"
     return "no session has been recorded yet"
 

@@ -27,7 +27,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
 
     Exit codes: 0 removed, 1 no such run, still alive, not removed, or no to the question; 2 wrong options.
     """
-    from gastown_tracing.journal.reader import LookupFailed, list_runs, resolve
+    from gastown_tracing.journal.reader import LookupFailed, find, resolve
     from gastown_tracing.view import text
 
     place = reading.open_journal(journal)
@@ -35,7 +35,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
         trace_id = resolve(place, what)
     except LookupFailed as error:
         raise reading.Failure(f"{error}; only runs can be purged, not commands outside any") from error
-    run = next(run for run in list_runs(place) if run.trace_id == trace_id)
+    run = find(place, trace_id)
     name = f"run {trace_id[:8]} ({run.info.get('session') or 'no session'})"
     state = "ended" if run.closed else reading.looker()(run)
     if state in ("live", "unknown") and not force:

@@ -62,11 +62,10 @@ def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool)
     from gastown_tracing.journal.reader import LookupFailed, read_run, resolve
 
     try:
-        named = dict.fromkeys(resolve(journal, text) for text in what)
+        named = {resolve(journal, text) for text in what}
     except LookupFailed as error:
         raise reading.Failure(str(error)) from error
-    runs = [run.trace_id for run in chosen.runs(journal)]
-    for trace_id in [one for one in runs if one in named] if what else runs:
-        yield from read_run(journal, trace_id).spans
+    for run in chosen.of(journal, named) if what else chosen.runs(journal):
+        yield from read_run(journal, run.trace_id).spans
     if loose:
         yield from chosen.loose(journal).spans

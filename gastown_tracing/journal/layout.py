@@ -61,11 +61,21 @@ class Journal:
             return False
 
     def find_run(self, trace_id: str) -> list[str]:
-        """Return the directories that hold records of a run: the open one, then closed ones, newest first."""
+        """Return the directories that hold records of a run: the open one, then closed ones, newest first.
+
+        What came for a run after it was moved is another part of it: on the same date it has `~2` behind its
+        name, then `~3` and so on.
+        """
         closed = self.root + "/closed"
-        places = [self.run_dir(trace_id)]
-        places += [f"{closed}/{date}/{trace_id}" for date in sorted(list_directory(closed), reverse=True)]
-        return [place for place in places if path_exists(place)]
+        places = [self.run_dir(trace_id)] if path_exists(self.run_dir(trace_id)) else []
+        for date in sorted(list_directory(closed), reverse=True):
+            parts: list[str] = []
+            place = f"{closed}/{date}/{trace_id}"
+            while path_exists(place):
+                parts.insert(0, place)
+                place = f"{closed}/{date}/{trace_id}~{len(parts) + 1}"
+            places += parts
+        return places
 
     def write_config(self, settings: "Mapping[str, str]") -> None:
         """Replace config.json, at once and whole. Raises OSError."""

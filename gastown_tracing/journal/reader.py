@@ -8,25 +8,33 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TypeVar
 
-from gastown_tracing.journal import markers
-from gastown_tracing.journal.layout import Journal, open_regular
+from gastown_tracing.journal import closed, markers
+from gastown_tracing.journal.layout import Journal, path_exists
 from gastown_tracing.journal.otlp import Span
-from gastown_tracing.journal.parse import (
-    ReadLog,
-    ReadSpan,
-    Skip,
-    parse_logs,
-    parse_spans,
-    read_file,
-    read_time,
-    without_surrogates,
-)
+from gastown_tracing.journal.parse import ReadLog, ReadSpan, Skip, parse_logs, parse_spans, read_file
+from gastown_tracing.journal.runs import Run, load_run, primed, read_work
 from propagation.run import parse_run_id
-from propagation.work import WorkContext, parse_line
+from propagation.work import WorkContext
+
+__all__ = [
+    "LookupFailed",
+    "Run",
+    "RunData",
+    "any_run",
+    "find",
+    "list_runs",
+    "newest_first",
+    "open_runs",
+    "read_loose",
+    "read_run",
+    "resolve",
+    "trace_ids",
+]
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
@@ -38,29 +46,11 @@ SHORTEST = 4
 #: How many of several runs are named that one prefix begins.
 _NAMED = 3
 
+_Found = TypeVar("_Found")
+
 
 class LookupFailed(LookupError):  # noqa: N818 - what the CLI prints is a failed look-up, not a fault
     """No run, or more than one, is meant by what was given; the message is one line for the user."""
-
-
-@dataclass(slots=True)
-class Run:
-    """One run, as its small files tell. Times are nanoseconds of the Unix epoch.
-
-    `info` is run.json ({} where there is none: a run that nobody opened through us), `pane` pane.json, `root`
-    the root span of a closed run. `end_ns` is None while the run is open. All of `directories` hold records.
-    """
-
-    trace_id: str
-    directories: list[str]
-    info: dict[str, Any] = field(default_factory=dict)
-    pane: dict[str, Any] | None = None
-    closed: bool = False
-    root: ReadSpan | None = None
-    start_ns: int = 0
-    end_ns: int | None = None
-    last_activity_ns: int = 0
-    skipped: list[Skip] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -83,19 +73,94 @@ class RunData:
 def list_runs(journal: Journal, since_ns: int | None = None, skipped: list[Skip] | None = None) -> list[Run]:
     """Return all runs, open and closed, by start time; only those active after `since_ns` where it is given.
 
-    Reads nothing but each run's small files. A directory that cannot be listed is added to `skipped`.
+    Reads nothing but small files: the index of those that were moved to closed/, and of each other run its
+    own. A directory that cannot be listed is added to `skipped`.
+    """
+    return list(newest_first(journal, since_ns, skipped=skipped))[::-1]
+
+
+def newest_first(
+    journal: Journal,
+    since_ns: int | None = None,
+    wanted: Sequence[str] = (),
+    skipped: list[Skip] | None = None,
+) -> Iterator[Run]:
+    """Yield the runs that `list_runs` returns, the one that began last first, reading no more than needed.
+
+    A run was over on the date that it lies under in closed/, so it began before that was over: dates are read
+    one after the other, as far as somebody asks. Closed runs that nowhere have all of `wanted` as a value may
+    be left out.
     """
     skipped = [] if skipped is None else skipped
-    places: dict[str, list[str]] = {}
-    closed = journal.root + "/closed"
-    dates = sorted(_list(closed, skipped), reverse=True)
-    for parent in [journal.root + "/runs", *[f"{closed}/{date}" for date in dates]]:
-        for name in _list(parent, skipped):
-            if _TRACE_ID.fullmatch(name):
-                places.setdefault(name, []).append(f"{parent}/{name}")
-    runs = [_load_run(trace_id, directories) for trace_id, directories in places.items()]
-    runs = [run for run in runs if since_ns is None or run.last_activity_ns >= since_ns]
-    return sorted(runs, key=lambda run: (run.start_ns, run.trace_id))
+    dates = None
+    pending: list[Run] = []
+    for run in open_runs(journal, skipped):
+        dates = closed.dates(journal, skipped) if dates is None else dates
+        pending.append(run if run.closed else _with_earlier(journal, run, dates))
+    # Anew: a run that was open a moment ago, and is not there any more, has been moved since.
+    dates = closed.dates(journal, skipped)
+    seen = {run.trace_id for run in pending}
+    marks = [closed.needle(text) for text in wanted]
+    for date in dates:
+        if since_ns is not None and not closed.changed_since(journal, date, since_ns):
+            continue
+        yield from _begun_after(pending, closed.end_of(date), since_ns)
+        for run in closed.read_date(journal, date, marks, skipped):
+            if run.trace_id not in seen:
+                seen.add(run.trace_id)
+                pending.append(run)
+    yield from _begun_after(pending, 0, since_ns)
+
+
+def _with_earlier(journal: Journal, run: Run, dates: Iterable[str]) -> Run:
+    """Return an open run with the parts of it that were moved to closed/, if there are any."""
+    if any(path_exists(f"{journal.root}/closed/{date}/{run.trace_id}") for date in dates):
+        return load_run(run.trace_id, journal.find_run(run.trace_id))
+    return run
+
+
+def _begun_after(pending: list[Run], time_ns: int | None, since_ns: int | None) -> Iterator[Run]:
+    """Take those runs out of `pending` that began at `time_ns` or later, and yield what is meant of them."""
+    if time_ns is None:
+        return
+    pending.sort(key=lambda run: (run.start_ns, run.trace_id))
+    while pending and pending[-1].start_ns >= time_ns:
+        run = pending.pop()
+        if since_ns is None or run.last_activity_ns >= since_ns:
+            yield run
+
+
+def open_runs(journal: Journal, skipped: list[Skip] | None = None) -> Iterator[Run]:
+    """Yield the runs in runs/, as they are there: the open ones, and those that wait to be moved to closed/.
+
+    Nothing of closed/ is looked at.
+    """
+    parent = f"{journal.root}/runs"
+    for name in _list(parent, [] if skipped is None else skipped):
+        if _TRACE_ID.fullmatch(name):
+            run = load_run(name, [f"{parent}/{name}"])
+            if path_exists(run.directories[0]):
+                yield run
+
+
+def any_run(journal: Journal) -> bool:
+    """Say whether the journal has a run at all."""
+    if any(map(_TRACE_ID.fullmatch, _list(f"{journal.root}/runs", []))):
+        return True
+    return any(closed.parts(journal, date) for date in closed.dates(journal))
+
+
+def trace_ids(journal: Journal) -> set[str]:
+    """Return the trace ids of all runs, by the names of their directories alone."""
+    found = {name for name in _list(f"{journal.root}/runs", []) if _TRACE_ID.fullmatch(name)}
+    for date in closed.dates(journal):
+        found.update(closed.parts(journal, date))
+    return found
+
+
+def find(journal: Journal, trace_id: str) -> Run:
+    """Return a run as all its small files tell; one that is not there has no directories."""
+    return _while_there(journal, trace_id, lambda places: load_run(trace_id, places))
 
 
 def read_run(journal: Journal, trace_id: str) -> RunData:
@@ -103,14 +168,19 @@ def read_run(journal: Journal, trace_id: str) -> RunData:
 
     A run that is not there is empty, and `skipped` says so.
     """
-    run = _load_run(trace_id, journal.find_run(trace_id))
-    data = _read(run)
-    if not run.directories:
+    data = _while_there(journal, trace_id, lambda places: _read(load_run(trace_id, places)))
+    if not data.run.directories:
         data.skipped.append(Skip(journal.run_dir(trace_id), 0, "no such run"))
-    for directory in run.directories:
-        _read_work(directory + "/work.jsonl", data)
-    data.work.sort(key=lambda entry: entry[0])
     return data
+
+
+def _while_there(journal: Journal, trace_id: str, read: Callable[[list[str]], _Found]) -> _Found:
+    """Return what `read` makes of a run's directories; again, if one of them was moved while it read."""
+    places = journal.find_run(trace_id)
+    found = read(places)
+    if not all(map(path_exists, places)):
+        found = read(journal.find_run(trace_id))
+    return found
 
 
 def read_loose(journal: Journal, since_ns: int | None = None) -> RunData:
@@ -135,36 +205,39 @@ def resolve(journal: Journal, text: str) -> str:
     run_id = parse_run_id(text)
     if run_id and journal.find_run(run_id):
         return run_id
-    runs = list_runs(journal)
-    if not runs:
+    if not any_run(journal):
         raise LookupFailed(
             f"no runs in the journal {journal.root}; `gt-trace ls --loose` lists commands outside any"
         )
     if text == "latest":
-        return runs[-1].trace_id
+        return next(newest_first(journal)).trace_id
     for matches in (_has_session, _has_bead):
-        found = [run.trace_id for run in runs if text and matches(run, text)]
-        if found:
-            return found[-1]
-    return _by_prefix(runs, text)
+        for run in newest_first(journal, wanted=[text]) if text else ():
+            if matches(run, text):
+                return run.trace_id
+    return _by_prefix(journal, text)
 
 
-def _by_prefix(runs: list[Run], text: str) -> str:
+def _by_prefix(journal: Journal, text: str) -> str:
     prefix = text.lower().replace("-", "")
     found = (
-        [run for run in runs if run.trace_id.startswith(prefix)] if _PREFIX.fullmatch(text.lower()) else []
+        [trace_id for trace_id in trace_ids(journal) if trace_id.startswith(prefix)]
+        if _PREFIX.fullmatch(text.lower())
+        else []
     )
     if found and len(prefix) < SHORTEST:
         raise LookupFailed(f"{text!r}: the beginning of a run id takes at least {SHORTEST} digits")
     if len(found) > 1:
-        raise LookupFailed(f"{text!r} begins {len(found)} runs, {_several(found)}: give more digits")
+        named = _several([find(journal, trace_id) for trace_id in found])
+        raise LookupFailed(f"{text!r} begins {len(found)} runs, {named}: give more digits")
     if not found:
         raise LookupFailed(f"no run, session or bead {text!r}: see `gt-trace ls`")
-    return found[0].trace_id
+    return found[0]
 
 
 def _several(runs: list[Run]) -> str:
     """Return runs in words, newest first, each with digits enough to tell it from the others."""
+    runs = sorted(runs, key=lambda run: (run.start_ns, run.trace_id))
     digits = next(count for count in range(33) if len({run.trace_id[:count] for run in runs}) == len(runs))
     named = [
         f"{run.trace_id[:digits]} {str(run.info.get('session') or '')!r}" for run in runs[: -_NAMED - 1 : -1]
@@ -177,59 +250,12 @@ def _has_session(run: Run, name: str) -> bool:
 
 
 def _has_bead(run: Run, bead: str) -> bool:
-    if run.info.get("issue_id") == bead:
-        return True
-    data = RunData(run)
-    for directory in run.directories:
-        _read_work(directory + "/work.jsonl", data)
-    return any(work.bead == bead for _, work, _ in data.work)
-
-
-def _load_run(trace_id: str, directories: list[str]) -> Run:
-    run = Run(trace_id, directories)
-    for directory in directories:
-        run.info = run.info or _read_object(directory + "/run.json", run.skipped)
-        run.pane = run.pane or _read_object(directory + "/pane.json", run.skipped) or None
-        close = directory + "/close.json"
-        roots = parse_spans(read_file(close, run.skipped), close, run.skipped)
-        run.root = run.root or (roots[0] if roots else None)
-        run.last_activity_ns = max(run.last_activity_ns, _last_change(directory))
-    if run.root:
-        run.closed, run.end_ns = True, run.root.end_ns
-    run.start_ns = run.root.start_ns if run.root else _start_of_open(run)
-    return run
-
-
-def _start_of_open(run: Run) -> int:
-    try:
-        return read_time(run.info["start_time_unix_nano"])
-    except (KeyError, ValueError, TypeError, OverflowError):
-        starts = [_first_start(directory + "/traces.jsonl") for directory in run.directories]
-        return min(filter(None, starts), default=run.last_activity_ns)
-
-
-def _first_start(path: str) -> int:
-    # A run that nobody opened through us has no run.json: its first line is the best that is cheap.
-    try:
-        with open(path, encoding="utf-8", errors="replace", newline="\n", opener=open_regular) as file:
-            spans = parse_spans(file.readline(), path, [])
-    except OSError:
-        return 0
-    return spans[0].start_ns if spans else 0
-
-
-def _last_change(directory: str) -> int:
-    latest = 0
-    for name in ("traces.jsonl", "logs.jsonl", "run.json", "work.jsonl", "open", "close.json"):
-        try:
-            latest = max(latest, os.stat(f"{directory}/{name}").st_mtime_ns)
-        except OSError:
-            continue
-    return latest
+    return run.info.get("issue_id") == bead or bead in primed(run)
 
 
 def _read(run: Run) -> RunData:
     data = RunData(run, skipped=list(run.skipped))
+    data.work = read_work(run.directories, data.skipped)
     # Markers first: a span that ends meanwhile is then found twice rather than not at all.
     marked = [mark for directory in run.directories for mark in markers.read_all(directory, data.skipped)]
     spans: list[ReadSpan] = [run.root] if run.root else []
@@ -277,32 +303,6 @@ def _unique_logs(logs: list[ReadLog]) -> list[ReadLog]:
         uid = log.attributes.get("log.record.uid")
         found.setdefault(uid if isinstance(uid, str) else id(log), log)
     return list(found.values())
-
-
-def _read_work(path: str, data: RunData) -> None:
-    lines = read_file(path, data.skipped).split("\n")
-    if lines.pop():
-        data.skipped.append(Skip(path, len(lines) + 1, "the last line has no end"))
-    for number, line in enumerate(lines, 1):
-        entry = parse_line(line)
-        if entry:
-            data.work.append(entry)
-        else:
-            data.skipped.append(Skip(path, number, "not a work context"))
-
-
-def _read_object(path: str, skipped: list[Skip]) -> dict[str, Any]:
-    text = read_file(path, skipped)
-    if not text:
-        return {}
-    try:
-        found = without_surrogates(json.loads(text))
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        skipped.append(Skip(path, 0, "not a JSON object"))
-        return {}
-    return found
 
 
 def _list(path: str, skipped: list[Skip]) -> list[str]:

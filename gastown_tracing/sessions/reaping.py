@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing import config
 from gastown_tracing.journal import layout, markers, reader
-from gastown_tracing.sessions.ending import alone, close, is_usable
+from gastown_tracing.sessions.ending import alone, close, is_closed, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 from gastown_tracing.sessions.run import handle_of, now_ns, record_start, write_pane
 
@@ -39,8 +39,9 @@ def reap(
     inspector: Inspector | None = None,
     problems: list[OSError] | None = None,
 ) -> list[Found]:
-    """Look at every open run, note which live and close the dead; return what was found.
+    """Look at every open run, note which live and close the dead; return what was found, oldest first.
 
+    Runs that were moved to closed/ are not looked at, however many there are.
     Only the journal's owner writes, and only while it is switched on; else it just tells. What cannot be
     written is added to `problems`, and left for the next who does this.
     """
@@ -50,7 +51,8 @@ def reap(
     if writing:
         for hour in layout.list_directory(journal.root + "/loose"):
             _sweep(f"{journal.root}/loose/{hour}")
-    runs = [run for run in reader.list_runs(journal) if _wanted(journal, run, writing)]
+    runs = [run for run in reader.open_runs(journal) if _wanted(journal, run, writing)]
+    runs.sort(key=lambda run: (run.start_ns, run.trace_id))
     return [_look(journal, run, inspector, problems if writing else None) for run in runs]
 
 
@@ -123,6 +125,8 @@ def close_dead(journal: Journal, trace_id: str, liveness: Liveness) -> bool:
     """
     seen = liveness.end
     with alone(journal.run_dir(trace_id)):
+        if is_closed(journal, trace_id):  # one that was moved, and began again under the same id
+            return False
         last = last_evidence(journal, trace_id)
         return close(
             journal,

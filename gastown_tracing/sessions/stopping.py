@@ -43,12 +43,10 @@ class NotRecorded(Exception):  # noqa: N818  # the same
 
 def find(journal: Journal, text: str) -> Run:
     """Return the run that a session's name, run id or bead means, an open one first. Raises LookupFailed."""
-    runs = reader.list_runs(journal)
-    named = [run for run in runs if not run.closed and run.info.get("session") == text]
+    named = [run for run in reader.open_runs(journal) if _is(run, text)]
     if named:
-        return named[-1]
-    trace_id = reader.resolve(journal, text)
-    return next(run for run in runs if run.trace_id == trace_id)
+        return max(named, key=lambda run: (run.start_ns, run.trace_id))
+    return reader.find(journal, reader.resolve(journal, text))
 
 
 def namesake(journal: Journal, name: str, env: Mapping[str, str]) -> str:
@@ -56,13 +54,16 @@ def namesake(journal: Journal, name: str, env: Mapping[str, str]) -> str:
 
     Asked are the server that `env` means and those that the journal knows.
     """
-    runs = reader.list_runs(journal)
-    if any(run.info.get("session") == name and not run.closed for run in runs):
+    if any(_is(run, name) for run in reader.open_runs(journal)):
         return ""
     for socket in ["", *filter(os.path.exists, _sockets(journal))]:
         if name in (terminal.ask(socket, env).sessions or {}):
             return shlex.join(tmux.kill_session(socket, name))
     return ""
+
+
+def _is(run: Run, name: str) -> bool:
+    return run.info.get("session") == name and not run.closed
 
 
 def _sockets(journal: Journal) -> list[str]:

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.journal import layout, reader
+from gastown_tracing.journal.runs import primed
 from gastown_tracing.view import text, titles
 from gastown_tracing.view.table import Cell, Column, table
 from propagation import work
@@ -45,8 +46,8 @@ def rows(journal: Journal, found: Sequence[Found], everything: bool) -> list[dic
     ]
     if everything:
         open_ones = {row["run_id"] for row in shown}
-        closed = [run for run in reader.list_runs(journal) if run.closed and run.trace_id not in open_ones]
-        shown += map(_ended, closed)
+        runs = reader.newest_first(journal)
+        shown += [_ended(run) for run in runs if run.closed and run.trace_id not in open_ones]
     return sorted(shown, key=lambda row: (-int(row["start_time_unix_nano"]), row["run_id"]))
 
 
@@ -87,6 +88,8 @@ def _facts(run: Run, until_ns: int) -> dict[str, Any]:
 
 def _bead(run: Run) -> str:
     """Return the bead that the session works on: of its last prime, else the one it was started for."""
+    if run.summary is not None:
+        return "".join(primed(run)[-1:]) or str(run.info.get("issue_id") or "")
     texts = [layout.read_text(directory + "/work.jsonl") or "" for directory in run.directories]
     context = work.in_force("".join(reversed(texts)), time.time_ns())
     return (context.bead if context else "") or str(run.info.get("issue_id") or "")

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from gastown_tracing.journal.layout import Journal, read_text
-from gastown_tracing.journal.reader import Run, RunData, list_runs, read_loose
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.reader import Run, RunData, find, newest_first, read_loose
+from gastown_tracing.journal.runs import primed
 from gastown_tracing.view import titles
-from propagation.work import parse_line
 
 _AGO = re.compile(r"(\d{1,9})\s*(s|m|min|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3_600, "d": 86_400, "w": 604_800}
@@ -48,10 +48,16 @@ class Choice:
     since_ns: int | None = None
     since: str = ""
 
-    def runs(self, journal: Journal) -> list[Run]:
-        """Return the runs of the journal that are meant, newest first."""
-        found = list_runs(journal, self.since_ns)
-        return [run for run in reversed(found) if self._means(run)]
+    def runs(self, journal: Journal) -> Iterator[Run]:
+        """Yield the runs of the journal that are meant, newest first; only what is asked for is read."""
+        wanted = [text for text in (self.agent, self.rig, self.bead) if text]
+        return filter(self._means, newest_first(journal, self.since_ns, wanted))
+
+    def of(self, journal: Journal, trace_ids: Iterable[str]) -> list[Run]:
+        """Return those of these runs that are meant, newest first."""
+        found = [run for run in (find(journal, trace_id) for trace_id in trace_ids) if self._means(run)]
+        found = [run for run in found if run.last_activity_ns >= (self.since_ns or 0)]
+        return sorted(found, key=lambda run: (run.start_ns, run.trace_id), reverse=True)
 
     def loose(self, journal: Journal) -> RunData:
         """Return what was recorded outside any session as far as it is meant, each trace whole.
@@ -82,12 +88,5 @@ class Choice:
 
 def beads(run: Run) -> list[str]:
     """Return the beads of a run: the one it was started for, then those it was primed on, in order."""
-    found = dict.fromkeys([titles.text(run.info.get("issue_id")), *_primed(run)])
+    found = dict.fromkeys([titles.text(run.info.get("issue_id")), *primed(run)])
     return [bead for bead in found if bead]
-
-
-def _primed(run: Run) -> Iterator[str]:
-    for directory in run.directories:
-        for line in (read_text(f"{directory}/work.jsonl") or "").splitlines():
-            if (entry := parse_line(line)) is not None:
-                yield entry[1].bead

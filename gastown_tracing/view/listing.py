@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing.journal.parse import ReadSpan
 from gastown_tracing.journal.reader import Run, RunData
+from gastown_tracing.journal.runs import counted
 from gastown_tracing.view import text, titles
 from gastown_tracing.view.began import began
 from gastown_tracing.view.choice import beads
@@ -18,10 +19,6 @@ from gastown_tracing.view.theme import Style
 
 if TYPE_CHECKING:
     from gastown_tracing.view.load import Look
-
-#: How our own lines spell a span and a failed one; quotes inside content are escaped, so neither is ever
-#: content.
-_SPAN, _FAILED = b'"startTimeUnixNano"', b'"status":{"code":2'
 
 #: A span outside any session: its end, now where it is in progress; whether it is; the span.
 _Seen = tuple[int, bool, ReadSpan]
@@ -73,7 +70,7 @@ def row(run: Run, look: Look) -> Row:
     state = "ended" if run.closed else look(run)
     start = began(run)
     until = run.end_ns or (time.time_ns() if state == "live" else run.last_activity_ns)
-    spans, errors = _counted(run)
+    spans, errors = counted(run)
     return Row(
         run.trace_id,
         state,
@@ -89,21 +86,6 @@ def row(run: Run, look: Look) -> Row:
         spans,
         errors,
     )
-
-
-def _counted(run: Run) -> tuple[int, int]:
-    """Return how many spans a run has written and how many of them failed, by counting bytes."""
-    spans = errors = 0
-    for directory in run.directories:
-        for name in ("traces.jsonl", "close.json"):
-            try:
-                with open(f"{directory}/{name}", "rb") as file:
-                    data = file.read()
-            except OSError:
-                continue
-            spans += data.count(_SPAN)
-            errors += data.count(_FAILED)
-    return spans, errors
 
 
 def loose(data: RunData) -> list[Row]:

@@ -11,10 +11,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
+from gastown_tracing.journal import closed
 from gastown_tracing.journal.layout import Journal, list_directory, load_json, open_regular, read_text
 from gastown_tracing.journal.parse import ReadSpan, parse_spans
 from gastown_tracing.view import titles
 from gastown_tracing.view.model import Link, Source
+from propagation.traceparent import is_id
 
 #: Bytes that are searched in one look for causes, and again for effects.
 SEARCHED = 256 << 20
@@ -64,11 +66,9 @@ class Neighbours:
     def add(self, source: Source) -> None:
         """Fill in `source.names`, `effects` and `notes`. What cannot be read stays unknown."""
         began = source.start_ns or min((span.start_ns for span in source.spans), default=0)
-        files = [file for file in _files(self._journal) if file.trace_id != self._trace_id]
-        self._homes = {}
-        for file in files:
-            if file.trace_id or file.changed_ns >= began - _EARLIER_NS:
-                self._homes.setdefault(file.trace_id, []).append(file)
+        files = [file for file in _files(self._journal, began) if file.trace_id != self._trace_id]
+        loose = [file for file in files if not file.trace_id and file.changed_ns >= began - _EARLIER_NS]
+        self._homes = {"": loose}
         wanted = {(link[0], link[1]) for span in (*source.spans, *source.in_progress) for link in span.links}
         left = self._look_for_causes(key for key in sorted(wanted) if all(key))
         left |= self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
@@ -84,8 +84,8 @@ class Neighbours:
             if self._names.get(key, ("", ""))[0]:
                 continue
             search = self._causes.setdefault(key, _Search(key[1]))
-            home = self._homes.get(key[0])
-            budget, left = search.look(home or self._homes.get("", []), budget)
+            home = self._home(key[0])
+            budget, left = search.look(home or self._homes[""], budget)
             found = [span for span in search.spans() if (span.trace_id, span.span_id) == key]
             if found:
                 self._names[key] = (
@@ -97,6 +97,14 @@ class Neighbours:
             if home:
                 self._names[key] = ("", self._run_name(key[0]))
         return unsearched
+
+    def _home(self, trace_id: str) -> list[_File]:
+        """Return the files of a run, wherever it lies; none of a trace that is no run, or is this one."""
+        if trace_id not in self._homes:
+            places = self._journal.find_run(trace_id) if is_id(trace_id, 32) else []
+            found = [_file(place, trace_id) for place in places if trace_id != self._trace_id]
+            self._homes[trace_id] = found
+        return self._homes[trace_id]
 
     def _found_effects(self) -> dict[str, list[Link]]:
         """Return, by the span of this trace, the spans elsewhere that name it as their cause."""
@@ -112,7 +120,7 @@ class Neighbours:
     def _run_name(self, trace_id: str) -> str:
         """Return what a run is called: its session, else its agent or role; empty where nothing tells."""
         if trace_id and trace_id not in self._runs:
-            places = [file.directory for file in self._homes.get(trace_id, ())]
+            places = [file.directory for file in self._home(trace_id)]
             infos = [load_json(read_text(f"{place}/run.json") or "") for place in places]
             info = next((info for info in infos if isinstance(info, dict)), {})
             names = (titles.text(info.get(key)) for key in ("session", "agent_name", "role"))
@@ -184,19 +192,27 @@ class _Search:
             known.spans += parse_spans(lines.decode("utf-8", "replace"), path, [])
 
 
-def _files(journal: Journal) -> Iterator[_File]:
-    """Yield the files of spans in a journal; costs a stat a run."""
-    closed = f"{journal.root}/closed"
-    folders = [f"{journal.root}/runs", *(f"{closed}/{date}" for date in list_directory(closed))]
-    for folder in (*folders, f"{journal.root}/loose"):
-        for name in list_directory(folder):
-            trace_id = "" if folder.endswith("/loose") else name
-            try:
-                status = os.stat(f"{folder}/{name}/traces.jsonl")
-            except OSError:
-                yield _File(f"{folder}/{name}", trace_id, 0, 0)
-            else:
-                yield _File(f"{folder}/{name}", trace_id, status.st_size, status.st_mtime_ns)
+def _files(journal: Journal, began_ns: int) -> Iterator[_File]:
+    """Yield the files of spans in a journal; costs a stat a run.
+
+    Closed runs of dates on which nothing has changed since `began_ns` are left out.
+    """
+    for name in list_directory(f"{journal.root}/runs"):
+        yield _file(f"{journal.root}/runs/{name}", name)
+    for date in closed.dates(journal):
+        if closed.changed_since(journal, date, began_ns):
+            for trace_id, names in closed.parts(journal, date).items():
+                yield from (_file(f"{journal.root}/closed/{date}/{name}", trace_id) for name in names)
+    for name in list_directory(f"{journal.root}/loose"):
+        yield _file(f"{journal.root}/loose/{name}", "")
+
+
+def _file(directory: str, trace_id: str) -> _File:
+    try:
+        status = os.stat(f"{directory}/traces.jsonl")
+    except OSError:
+        return _File(directory, trace_id, 0, 0)
+    return _File(directory, trace_id, status.st_size, status.st_mtime_ns)
 
 
 def _notes(unsearched: dict[_File, int]) -> Iterator[str]:

@@ -1,0 +1,266 @@
+r"""The closed runs of a journal and their index, so that a month-old town lists as fast as a new one.
+
+`closed/<date>/<trace_id>/` is a run that ended on that UTC date, `<trace_id>~2` what was recorded of it later
+and moved to the same date. `closed/<date>/index.jsonl` has a line for each: what a list or a look-up needs.
+A later line of a run speaks for all its parts that were there before. The relay alone adds lines; who removes
+a run blanks its line. The directory decides what is there: a line without one counts for nothing, and a run
+without a line is read from its own files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from gastown_tracing.journal.layout import Journal, open_regular
+from gastown_tracing.journal.parse import ReadSpan, Skip
+from gastown_tracing.journal.runs import Run, Summary, counted, load_run, primed
+
+INDEX = "index.jsonl"
+
+#: What the index keeps of run.json, and of the root span's attributes.
+_INFO = (
+    *("session", "role", "gt_role", "rig", "agent_name", "agent_type", "issue_id", "town_root"),
+    "start_time_unix_nano",
+)
+_ROOT = (
+    *("reason", "error", "exit_code", "gastown.evidence", "gastown.end_time.known", "gastown.interrupted"),
+)
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_PART = re.compile(r"([0-9a-f]{32})(?:~([1-9]\d{0,5}))?")
+_LINE = re.compile(rb'^\{"name":"([0-9a-f]{32}(?:~[1-9]\d{0,5})?)",.*$', re.MULTILINE)
+
+#: A writer that had a file open may add to it for a while after its run was moved.
+LATE_NS = 120 * 10**9
+
+#: What a damaged line can make of the code below.
+_MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+def dates(journal: Journal, skipped: list[Skip] | None = None) -> list[str]:
+    """Return the directories in closed/, newest first; what cannot be listed is added to `skipped`."""
+    return sorted(_list(f"{journal.root}/closed", skipped), reverse=True)
+
+
+def date_of(time_ns: int) -> str:
+    """Return the UTC date of a time in ns of the Unix epoch."""
+    return datetime.fromtimestamp(time_ns // 1_000_000_000, UTC).strftime("%Y-%m-%d")
+
+
+def end_of(date: str) -> int | None:
+    """Return when a UTC date is over, in ns of the Unix epoch; None for the name of no date."""
+    try:
+        day = datetime.strptime(date, "%Y-%m-%d").replace(tzinfo=UTC) if _DATE.fullmatch(date) else None
+        return int((day + timedelta(days=1)).timestamp()) * 1_000_000_000 if day else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def changed_since(journal: Journal, date: str, time_ns: int) -> bool:
+    """Say whether anything on a date can have changed at `time_ns` or later; costs two stats."""
+    directory = f"{journal.root}/closed/{date}"
+    latest = max(_mtime(directory), _mtime(f"{directory}/{INDEX}"))
+    return latest + LATE_NS >= time_ns
+
+
+def parts(journal: Journal, date: str, skipped: list[Skip] | None = None) -> dict[str, list[str]]:
+    """Return the names of a date's directories by trace id, the oldest part of each first."""
+    found: dict[str, list[tuple[int, str]]] = {}
+    for name in _list(f"{journal.root}/closed/{date}", skipped):
+        part = _PART.fullmatch(name)
+        if part:
+            found.setdefault(part[1], []).append((int(part[2] or 1), name))
+    return {trace_id: [name for _, name in sorted(names)] for trace_id, names in found.items()}
+
+
+def read_date(
+    journal: Journal, date: str, wanted: Sequence[bytes] = (), skipped: list[Skip] | None = None
+) -> Iterator[Run]:
+    """Yield the runs of one date, in no order.
+
+    Of those that the index knows only such as have all of `wanted` (`needle`) on their line.
+    """
+    lines = dict(_lines(journal, date))
+    for trace_id, names in parts(journal, date, skipped).items():
+        line = lines.get(names[-1])
+        if line is not None and not all(text in line for text in wanted):
+            continue
+        run = _run(journal, date, trace_id, names, line) if line is not None else None
+        yield run or load_run(trace_id, journal.find_run(trace_id))
+
+
+def needle(text: str) -> bytes:
+    """Return what a line has that holds this text as a value."""
+    return json.dumps(text).encode()
+
+
+def unindexed(journal: Journal, date: str) -> list[str]:
+    """Return the names of a date's directories that have no line in the index, or a damaged one."""
+    known = {name for name, line in _lines(journal, date) if _load(line) is not None}
+    return [name for names in parts(journal, date).values() for name in names if name not in known]
+
+
+def sizes(journal: Journal, date: str) -> dict[str, tuple[int, int]]:
+    """Return, by a directory's name, when its run ended (ns of the Unix epoch) and the bytes it holds.
+
+    As far as the index tells.
+    """
+    there = {name for names in parts(journal, date).values() for name in names}
+    found = {}
+    for name, line in _lines(journal, date):
+        entry = _load(line) if name in there else None
+        if entry is not None:
+            found[name] = int(entry["end"] or entry["last"]), int(entry["bytes"])
+    return found
+
+
+def describe(journal: Journal, date: str, name: str, directory: str) -> bytes:
+    """Return the index's line for a run whose newest part is in `directory` and gets this name on this date.
+
+    Counts what is in all its parts.
+    """
+    trace_id = name[:32]
+    place = f"{journal.root}/closed/{date}/{name}"
+    older = [found for found in journal.find_run(trace_id) if found not in (directory, place)]
+    older = [found for found in older if found != journal.run_dir(trace_id)]
+    run = load_run(trace_id, [directory, *older])
+    spans, errors = counted(run)
+    entry: dict[str, Any] = {
+        "name": name,
+        "start": str(run.start_ns),
+        "end": None if run.end_ns is None else str(run.end_ns),
+        "last": str(run.last_activity_ns),
+        "info": {key: run.info[key] for key in _INFO if key in run.info},
+        "pane": str((run.pane or {}).get("session") or ""),
+        "root": _root_facts(run.root) if run.root else None,
+        "primed": primed(run),
+        "older": [os.path.relpath(found, f"{journal.root}/closed") for found in older],
+        "spans": spans,
+        "errors": errors,
+        "bytes": size_of(directory),
+    }
+    return json.dumps(entry, separators=(",", ":"), default=str).encode() + b"\n"
+
+
+def size_of(directory: str) -> int:
+    """Return the bytes of all files under a directory. No symbolic link is followed."""
+    total = 0
+    for parent, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += os.lstat(f"{parent}/{name}").st_size
+            except OSError:
+                continue
+    return total
+
+
+def append(journal: Journal, date: str, line: bytes) -> None:
+    """Add a line to a date's index. Raises OSError."""
+    path = f"{journal.root}/closed/{date}/{INDEX}"
+    descriptor = open_regular(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW)
+    try:
+        os.fchmod(descriptor, 0o600)
+        size = os.fstat(descriptor).st_size
+        if size and os.pread(descriptor, 1, size - 1) != b"\n":  # torn on a disk that was full
+            line = b"\n" + line
+        if os.write(descriptor, line) < len(line):
+            raise OSError(28, "only a part of the line could be written", path)
+    finally:
+        os.close(descriptor)
+
+
+def blank(journal: Journal, date: str, names: Iterable[str]) -> None:
+    """Overwrite the lines of these directories with spaces: what is removed leaves nothing behind.
+
+    In place, so that a full disk does not matter and nobody who adds a line loses it. Raises OSError.
+    """
+    gone = {name.encode() for name in names}
+    path = f"{journal.root}/closed/{date}/{INDEX}"
+    try:
+        descriptor = open_regular(path, os.O_RDWR | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+        for found in _LINE.finditer(data):
+            if found[1] in gone:
+                os.pwrite(descriptor, b" " * len(found[0]), found.start())
+    finally:
+        os.close(descriptor)
+
+
+def _lines(journal: Journal, date: str) -> Iterator[tuple[str, bytes]]:
+    """Yield the lines of a date's index, each with the name it is for, in their order."""
+    try:
+        with open(f"{journal.root}/closed/{date}/{INDEX}", "rb", opener=open_regular) as file:
+            data = file.read()
+    except OSError:
+        return
+    for found in _LINE.finditer(data):
+        yield found[1].decode(), found[0]
+
+
+def _load(line: bytes) -> dict[str, Any] | None:
+    """Return a line's object, None where it is damaged."""
+    try:
+        entry = json.loads(line)
+        numbers = [entry["start"], entry["last"], entry["end"] or 0, *map(entry.get, ("spans", "errors"))]
+        whole = min(map(int, [*numbers, entry["bytes"]])) >= 0 and isinstance(entry["info"], dict)
+        lists = isinstance(entry["primed"], list) and isinstance(entry["older"], list)
+        return entry if whole and lists and isinstance(entry["pane"], str) else None
+    except _MALFORMED:
+        return None
+
+
+def _run(journal: Journal, date: str, trace_id: str, names: list[str], line: bytes) -> Run | None:
+    """Return a run as its line tells, None where that is damaged."""
+    entry = _load(line)
+    if entry is None:
+        return None
+    closed = f"{journal.root}/closed"
+    places = [f"{closed}/{date}/{name}" for name in reversed(names)]
+    places += [place for older in entry["older"] if (place := f"{closed}/{older}") not in places]
+    start, end = int(entry["start"]), None if entry["end"] is None else int(entry["end"])
+    root = None
+    if isinstance(entry["root"], dict):
+        root = ReadSpan(trace_id, "", start_ns=start, end_ns=end or 0, attributes=entry["root"])
+        root.resource, root.scope, root.scope_version = {}, "", ""
+    return Run(
+        trace_id,
+        places,
+        info=entry["info"],
+        pane={"session": entry["pane"]} if entry["pane"] else None,
+        closed=root is not None,
+        root=root,
+        start_ns=start,
+        end_ns=end,
+        last_activity_ns=int(entry["last"]),
+        summary=Summary(tuple(map(str, entry["primed"])), int(entry["spans"]), int(entry["errors"])),
+    )
+
+
+def _root_facts(root: ReadSpan) -> dict[str, Any]:
+    return {key: root.attributes[key] for key in _ROOT if key in root.attributes}
+
+
+def _mtime(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _list(path: str, skipped: list[Skip] | None) -> list[str]:
+    try:
+        return os.listdir(path)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        if skipped is not None:
+            skipped.append(Skip(path, 0, error.strerror or str(error)))
+        return []
