@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from opentelemetry._logs import LogRecord, SeverityNumber
 
-from gastown_tracing.events.schema import COUNTER, HISTOGRAM, STATUS
+from gastown_tracing.events.labels import Reading
+from gastown_tracing.events.schema import COUNTER, HISTOGRAM
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -78,35 +79,17 @@ class Outlet:
 class Feed:
     """What one metric takes from an event's record."""
 
-    __slots__ = ("_fixed", "_labels", "_status", "_take", "_value")
+    __slots__ = ("_reading", "_take")
 
     def __init__(self, metric: Metric, instrument: Instrument) -> None:
         self._take = taker(metric, instrument)
-        self._fixed = metric.fixed
-        self._value = metric.value
-        self._status = STATUS in metric.labels
-        self._labels = tuple([pair for pair in metric.labels.items() if pair[0] != STATUS])
+        self._reading = Reading(metric)
 
     def measure(self, attributes: Mapping[str, Value], context: Context, failed: bool) -> None:
         """Measure what the record says; nothing where the attribute that is measured is unknown."""
-        amount = attributes.get(self._value) if self._value else 1
-        if amount is None or isinstance(amount, str):
-            return
-        labels = dict(self._fixed)
-        if self._status:
-            labels[STATUS] = "error" if failed else "ok"
-        for label, name in self._labels:
-            value = attributes.get(name)
-            if value is not None and value != "":
-                labels[label] = value if type(value) is str else label_text(value)
-        self._take(amount, labels, context)
-
-
-def label_text(value: Value) -> str:
-    """Return an attribute's value as a label has it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value)
+        found = self._reading.read(attributes, failed)
+        if found is not None:
+            self._take(*found, context)
 
 
 def taker(metric: Metric, instrument: Instrument) -> Take:
