@@ -1,0 +1,219 @@
+"""From a request's records to lines of the journal: placed, gated, written, each once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from gastown_tracing.config import Config
+from gastown_tracing.journal import writer
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.relay.files import Files
+from gastown_tracing.relay.receiver import native
+from gastown_tracing.relay.receiver.attributes import set_text, texts
+from gastown_tracing.relay.receiver.content import Gates, rules_of
+from gastown_tracing.relay.receiver.counts import Counts
+from gastown_tracing.relay.receiver.fitting import fitted
+from gastown_tracing.relay.receiver.lines import Head, lines, room
+from gastown_tracing.relay.receiver.recent import Digests, Recent
+from gastown_tracing.relay.receiver.requests import LOGS, METRICS, TRACES, Group, Rejected, Signal
+from gastown_tracing.relay.receiver.rerooting import Moves, Place, named_run, place_log, place_span
+from gastown_tracing.relay.receiver.rules import Rules
+from gastown_tracing.relay.receiver.transcode import Json, Unusable
+
+UID = "log.record.uid"
+#: Runs in one request at most: each may be a directory that has to be made.
+_MOST_RUNS = 1024
+_OFF = "tracing into this journal is switched off"
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A record that is ready: its JSON, and what tells that it came before."""
+
+    data: bytes
+    digest: bytes
+
+
+class Intake:
+    """Takes requests, one after the other. `key` makes the digests of this journal's records its own."""
+
+    def __init__(self, journal: Journal, settings: Config, counts: Counts, key: bytes) -> None:
+        self._journal = journal
+        self._files = Files(journal)
+        self._counts = counts
+        self._recent = Recent()
+        self._digests = Digests(key)
+        self.gates = Gates(settings)
+
+    def take(self, signal: Signal, groups: list[Group]) -> Rejected:
+        """Write a request's records and return which were unusable. Raises OSError, where there is no room.
+
+        What was written before an error is remembered: it is not written again when the request is.
+        """
+        rejected = Rejected()
+        if not self._journal.is_on():
+            count = sum(len(group.raw) for group in groups)
+            self._counts.switched_off += count
+            rejected.add(_OFF, count)
+            return rejected
+        request = _Request(self._journal, groups)
+        for group in groups:
+            self._take(signal, group, request, rejected)
+        self._counts.unusable += rejected.count
+        self._counts.masked, self.gates.masked = self._counts.masked + self.gates.masked, 0
+        return rejected
+
+    def _take(self, signal: Signal, group: Group, request: _Request, rejected: Rejected) -> None:
+        resource = texts(group.resource)
+        rules = rules_of(group.scope, resource)
+        around = orjson.dumps([group.resource, group.scope])
+        head = Head(
+            self.gates.resource(group.resource, rules),
+            group.resource_schema,
+            self.gates.scope(group.scope, rules),
+            group.scope_schema,
+        ).encoded(signal)
+        prepare = _Preparing(self, group, resource, rules, request)
+        make = {TRACES.name: prepare.span, LOGS.name: prepare.log, METRICS.name: prepare.metric}[signal.name]
+        for chunk in group.chunks(rejected):
+            self._counts.records[signal.name] += len(chunk)
+            ready: dict[str, list[_Entry]] = {}
+            for record in chunk:
+                digest = request.digest(self._digests, around, orjson.dumps(record), signal is LOGS)
+                if digest is None or digest in self._recent:
+                    self._counts.repeated += 1
+                    continue
+                try:
+                    place = make(record, digest)
+                    if place is not None:
+                        ready.setdefault(place, []).append(_Entry(_fit(record, room(head)), digest))
+                except Unusable as error:
+                    rejected.add(str(error))
+            for place, entries in ready.items():
+                self._write(signal, place, head, entries)
+
+    def _write(self, signal: Signal, place: str, head: bytes, entries: list[_Entry]) -> None:
+        """Write records to the directory of a run, of this hour, or of received metrics. Raises OSError."""
+        now = time.time_ns()
+        directory, kind = place or self._journal.loose_dir(now), signal.name
+        if signal is METRICS:
+            directory, _, kind = self._files.received_metrics(now).removesuffix(".jsonl").rpartition("/")
+        written = 0
+        for line, count in lines(head, [entry.data for entry in entries]):
+            writer.append(directory, kind, line)
+            for entry in entries[written : written + count]:
+                self._recent.add(entry.digest)
+            written += count
+            self._counts.written[signal.name] += count
+
+    @property
+    def counts(self) -> Counts:
+        """Return the counters."""
+        return self._counts
+
+
+def _fit(record: Json, size: int) -> bytes:
+    """Return a record as JSON that a line has room for. Raises Unusable."""
+    data = fitted(record, size)
+    if data is None:
+        raise Unusable("a record is longer than a line of the journal may be")
+    return data
+
+
+class _Request:
+    """What is remembered while one request is taken."""
+
+    def __init__(self, journal: Journal, groups: list[Group]) -> None:
+        self._journal = journal
+        self._known: dict[str, bool] = {}
+        self._runs: set[str] = set()
+        self._seen: dict[bytes, int] = {}
+        self.moves = Moves(groups)
+
+    def digest(self, digests: Digests, around: bytes, data: bytes, several: bool) -> bytes | None:
+        """Return what stands for a record; None for one that this request holds twice.
+
+        Where there may be `several` that are the same in everything they are told by their order, which a
+        repeated request has as well.
+        """
+        found = digests.of(around, data)
+        before = self._seen[found] = self._seen.get(found, -1) + 1
+        if not before:
+            return found
+        return digests.of(found, str(before).encode()) if several else None
+
+    def known(self, trace_id: str) -> bool:
+        """Say whether the journal has an open run of this trace."""
+        found = self._known.get(trace_id)
+        if found is None:
+            found = self._known[trace_id] = os.path.isdir(self._journal.run_dir(trace_id))
+        return found
+
+    def directory(self, place: Place) -> str:
+        """Return the directory of a place, "" for the one of this hour. Raises Unusable."""
+        if not place.run_id:
+            return ""
+        self._runs.add(place.run_id)
+        if len(self._runs) > _MOST_RUNS:
+            raise Unusable(f"more than {_MOST_RUNS} runs in one request")
+        return self._journal.run_dir(place.run_id)
+
+
+class _Preparing:
+    """Makes the records of a group ready: returns the directory of each, None for one that is dropped."""
+
+    def __init__(
+        self, intake: Intake, group: Group, resource: Mapping[str, str], rules: Rules, request: _Request
+    ) -> None:
+        self._gates = intake.gates
+        self._counts = intake.counts
+        self._group = group
+        self._resource = resource
+        self._rules = rules
+        self._request = request
+        self._run = named_run(resource)
+
+    def span(self, span: Json, _: bytes) -> str | None:
+        """Make a span ready. Raises Unusable."""
+        self._gates.span(span, self._rules)
+        return self._placed(place_span(span, self._run, self._request.known, self._request.moves))
+
+    def log(self, record: Json, digest: bytes) -> str | None:
+        """Make a log record ready. Raises Unusable."""
+        ours = native.is_gt(self._group.scope)
+        if ours:
+            name = native.event_name(record)
+            if native.recorded_by_shim(name, self._resource):
+                self._counts.dropped[name] += 1
+                return None
+            if native.closed_gate(name, self._gates.settings):
+                self._counts.gated[name] += 1
+                return None
+        if not ours or not native.normalised(record, self._resource, self._gates.settings):
+            self._gates.log(record, self._rules)
+        place = place_log(record, self._resource, self._request.known)
+        if place.run_id and not native.names_run(record):
+            set_text(record, "run.id", place.run_id)
+        if UID not in texts(record):
+            set_text(record, UID, digest.hex())
+        return self._placed(place)
+
+    def metric(self, metric: Json, _: bytes) -> str | None:
+        """Make a metric ready."""
+        if native.is_derived(str(metric.get("name", "")), self._group.scope):
+            self._counts.native_metrics += 1
+            return None
+        return "" if self._gates.metric(metric, self._rules) else None
+
+    def _placed(self, place: Place) -> str:
+        directory = self._request.directory(place)
+        if not place.run_id:
+            self._counts.loose += 1
+        elif place.moved:
+            self._counts.rerooted += 1
+        return directory
