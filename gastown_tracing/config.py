@@ -107,6 +107,12 @@ SETTINGS = (
     Setting("GT_LOG_PROMPT_KEYS", "flag", "", "`true`: record prompts sent to agents, 256 bytes of each"),
     Setting("GT_LOG_PRIME_CONTEXT", "flag", "", "`true`: record the formula that a prime renders"),
     Setting(
+        "GT_LOG_USER_ID",
+        "flag",
+        "",
+        "`true`: record the ids, names and e-mail addresses of users that agents send to the receiver",
+    ),
+    Setting(
         "GT_LOG_AGENT_CONTENT_LIMIT",
         "bytes",
         "512",

@@ -10,6 +10,7 @@ import click
 from gastown_tracing import config
 from gastown_tracing.cli.paths import absolute
 from gastown_tracing.cli.reading import Failure, WrongUse, journal_option
+from gastown_tracing.journal.configuring import change
 from gastown_tracing.journal.layout import Journal, create, write_atomic
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
     journal = create(where, given)
     if not journal.owned():
         raise PermissionError(13, "belongs to another user", where)
-    known = config.Config({}, journal.config_path).file
-    if {**known, **given} != known:
-        journal.write_config({**known, **given})
+    change(journal, lambda _: given)
     if switch_on and not journal.is_on():
         write_atomic(journal.on_path, "")
     return journal
