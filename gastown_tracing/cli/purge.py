@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import TYPE_CHECKING
 
 import click
@@ -27,6 +25,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
 
     Exit codes: 0 removed, 1 no such run, still alive, not removed, or no to the question; 2 wrong options.
     """
+    from gastown_tracing.journal import closed
     from gastown_tracing.journal.reader import LookupFailed, find, resolve
     from gastown_tracing.view import text
 
@@ -46,6 +45,7 @@ def command(what: str, yes: bool, force: bool, journal: str | None) -> None:
     if not yes and not _agreed(f"Remove {name}?"):
         raise reading.Failure(f"{name} was kept; --yes removes it without asking")
     size = sum(_remove(place, directory) for directory in run.directories)
+    closed.forget(run.directories)
     click.echo(f"removed {name}: {text.size(size)}")
 
 
@@ -61,25 +61,10 @@ def _agreed(question: str) -> bool:
 
 
 def _remove(journal: Journal, directory: str) -> int:
-    """Remove one of a run's directories and return how many bytes it held. No symbolic link is followed."""
-    parent, root = os.path.dirname(directory), os.path.realpath(journal.root)
-    if os.path.realpath(parent) != os.path.join(root, os.path.relpath(parent, journal.root)):
-        raise reading.Failure(f"{directory} is not inside the journal: remove it by hand")
+    """Remove one of a run's directories and return how many bytes it held."""
+    from gastown_tracing.journal.removing import remove
+
     try:
-        if os.path.islink(directory):
-            os.unlink(directory)
-            return 0
-        size = _size(directory)
-        shutil.rmtree(directory)
+        return remove(journal, directory)
     except OSError as error:
         raise reading.Failure(f"cannot remove {directory}: {error.strerror}") from error
-    return size
-
-
-def _size(directory: str) -> int:
-    """Return the bytes of all files under a directory."""
-    return sum(
-        os.lstat(os.path.join(parent, name)).st_size
-        for parent, _, names in os.walk(directory)
-        for name in names
-    )

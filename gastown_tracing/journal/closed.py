@@ -9,11 +9,13 @@ without a line is read from its own files.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from errno import ENOSPC
 from typing import Any
 
 from gastown_tracing.journal.layout import Journal, open_regular
@@ -119,17 +121,19 @@ def sizes(journal: Journal, date: str) -> dict[str, tuple[int, int]]:
     return found
 
 
-def describe(journal: Journal, date: str, name: str, directory: str) -> bytes:
-    """Return the index's line for a run whose newest part is in `directory` and gets this name on this date.
+def whole(journal: Journal, trace_id: str, directory: str) -> Run:
+    """Return a run as the small files of `directory` and of the parts tell that were moved before."""
+    others = [place for place in journal.find_run(trace_id) if place != journal.run_dir(trace_id)]
+    return load_run(trace_id, [directory, *(place for place in others if place != directory)])
 
-    Counts what is in all its parts.
+
+def describe(journal: Journal, run: Run, name: str) -> bytes:
+    """Return the index's line for a run (`whole`), whose first directory has this name on its date.
+
+    It counts what is in all parts.
     """
-    trace_id = name[:32]
-    place = f"{journal.root}/closed/{date}/{name}"
-    older = [found for found in journal.find_run(trace_id) if found not in (directory, place)]
-    older = [found for found in older if found != journal.run_dir(trace_id)]
-    run = load_run(trace_id, [directory, *older])
     spans, errors = counted(run)
+    directory, *older = run.directories
     entry: dict[str, Any] = {
         "name": name,
         "start": str(run.start_ns),
@@ -169,26 +173,32 @@ def append(journal: Journal, date: str, line: bytes) -> None:
         if size and os.pread(descriptor, 1, size - 1) != b"\n":  # torn on a disk that was full
             line = b"\n" + line
         if os.write(descriptor, line) < len(line):
-            raise OSError(28, "only a part of the line could be written", path)
+            raise OSError(ENOSPC, "only a part of the line could be written", path)
     finally:
         os.close(descriptor)
 
 
-def blank(journal: Journal, date: str, names: Iterable[str]) -> None:
-    """Overwrite the lines of these directories with spaces: what is removed leaves nothing behind.
+def forget(directories: Iterable[str]) -> None:
+    """Blank the lines of directories that have been removed: what is gone leaves nothing behind.
 
-    In place, so that a full disk does not matter and nobody who adds a line loses it. Raises OSError.
+    In place, so that a full disk does not matter and nobody who adds a line loses it. What cannot be written
+    stays; it counts for nothing.
     """
-    gone = {name.encode() for name in names}
-    path = f"{journal.root}/closed/{date}/{INDEX}"
-    try:
-        descriptor = open_regular(path, os.O_RDWR | os.O_NOFOLLOW)
-    except FileNotFoundError:
-        return
+    dates: dict[str, set[bytes]] = {}
+    for directory in directories:
+        parent, _, name = directory.rpartition("/")
+        dates.setdefault(parent, set()).add(name.encode())
+    for parent, names in dates.items():
+        with contextlib.suppress(OSError):
+            _blank(f"{parent}/{INDEX}", names)
+
+
+def _blank(path: str, names: set[bytes]) -> None:
+    descriptor = open_regular(path, os.O_RDWR | os.O_NOFOLLOW)
     try:
         data = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
         for found in _LINE.finditer(data):
-            if found[1] in gone:
+            if found[1] in names:
                 os.pwrite(descriptor, b" " * len(found[0]), found.start())
     finally:
         os.close(descriptor)

@@ -130,16 +130,18 @@ def _begun_after(pending: list[Run], time_ns: int | None, since_ns: int | None) 
             yield run
 
 
-def open_runs(journal: Journal, skipped: list[Skip] | None = None) -> Iterator[Run]:
+def open_runs(
+    journal: Journal, skipped: list[Skip] | None = None, meant: Callable[[str], bool] = path_exists
+) -> Iterator[Run]:
     """Yield the runs in runs/, as they are there: the open ones, and those that wait to be moved to closed/.
 
-    Nothing of closed/ is looked at.
+    Nothing of closed/ is looked at. `meant` says of a directory whether to look at it at all.
     """
     parent = f"{journal.root}/runs"
     for name in _list(parent, [] if skipped is None else skipped):
-        if _TRACE_ID.fullmatch(name):
+        if _TRACE_ID.fullmatch(name) and meant(f"{parent}/{name}"):
             run = load_run(name, [f"{parent}/{name}"])
-            if path_exists(run.directories[0]):
+            if path_exists(run.directories[0]):  # else it was moved while it was read
                 yield run
 
 

@@ -100,11 +100,23 @@ class Feed:
                 self._files.pop(file)
                 self._ready.pop(file, None)
 
+    def forget(self, file: str) -> None:
+        """Forget one file that is there no more."""
+        with self._lock:
+            if self._files.pop(file, None) is not None:
+                self._ready.pop(file, None)
+                self._places[file.rpartition("/")[0]].discard(file)
+
     def rename(self, old: str, new: str) -> None:
         """Take note that a directory has another name."""
         with self._lock:
-            for file in self._places.pop(old, ()):
+            for file in list(self._places.get(old, ())):
                 renamed = f"{new}{file[len(old) :]}"
+                if (
+                    renamed in self._files
+                ):  # known since before a restart: this is another file of the old name
+                    continue
+                self._places[old].discard(file)
                 self._add(renamed, self._files.pop(file))
                 if file in self._ready:
                     del self._ready[file]
@@ -178,6 +190,17 @@ class Feed:
                 known.size <= known.offset or known.stalled == known.size
                 for known in map(self._files.__getitem__, self._places.get(path, ()))
             )
+
+    def behind(self, path: str) -> dict[str, int]:
+        """Return where the lines begin that have not been taken, by the file in a directory that has some."""
+        with self._lock:
+            names = self._places.get(path, ())
+            files = {name: self._files[name] for name in names}
+        return {
+            name: known.offset
+            for name, known in files.items()
+            if known.size > known.offset and known.stalled != known.size
+        }
 
     def offsets(self) -> Offsets:
         """Return where reading stopped, for the checkpoint."""

@@ -14,10 +14,11 @@ class Files:
 
     `lock` is held by the relay that runs, and holds its process id. The modification time of `asked` is when
     somebody last asked for a relay. `status` is what `gt-trace relay status` shows, `log` the log file.
-    `moves` are the runs that are being moved to closed/. `dead_letters` is a directory.
+    `moves` are the runs that are being moved to closed/, `lost` what was given up unsent. `dead_letters` is a
+    directory.
     """
 
-    __slots__ = ("asked", "dead_letters", "directory", "lock", "log", "moves", "received", "status")
+    __slots__ = ("asked", "dead_letters", "directory", "lock", "log", "lost", "moves", "received", "status")
 
     def __init__(self, journal: Journal) -> None:
         self.directory = f"{journal.root}/relay"
@@ -26,6 +27,7 @@ class Files:
         self.log = f"{self.directory}/relay.log"
         self.status = f"{self.directory}/status.json"
         self.moves = f"{self.directory}/moves.json"
+        self.lost = f"{self.directory}/lost.json"
         self.dead_letters = f"{self.directory}/dead-letters"
         #: OTLP JSON lines of metrics that others exported to the receiver, one file an hour (UTC).
         self.received = f"{self.directory}/received"

@@ -55,13 +55,15 @@ class Place:
     """A directory that holds records: its path relative to the journal, its kind, and what is in it.
 
     `changed` is when a change was last seen, and `checked` when it was last looked at, in monotonic seconds.
+    `was` is the path that it had before it was moved.
     """
 
-    __slots__ = ("changed", "checked", "files", "kind", "path")
+    __slots__ = ("changed", "checked", "files", "kind", "path", "was")
 
     def __init__(self, path: str, kind: str, now: float) -> None:
         self.path = path
         self.kind = kind
+        self.was = ""
         self.files: dict[str, Stat] = {}
         self.changed = now
         self.checked = -RARELY
@@ -92,8 +94,15 @@ class Sources:
         """Tell `listener` of all files that are known, and from now on of each that changes."""
         self._listeners.append(listener)
         for place in self._places.values():
+            if place.was:  # its checkpoint may be older than the move
+                listener.rename(place.was, place.path)
+        for place in self._places.values():
             for name, stat in place.files.items():
                 listener.saw(place.kind, f"{place.path}/{name}", stat)
+
+    def remove(self, listener: Listener) -> None:
+        """Tell `listener` nothing any more."""
+        self._listeners = [known for known in self._listeners if known is not listener]
 
     def places(self) -> list[Place]:
         """Return the places as the last scan saw them."""
@@ -141,10 +150,16 @@ class Sources:
     def moved(self, old: str, new: str, now: float) -> None:
         """Watch a run's directory under its new name in closed/, until it is forgotten."""
         place = self._places.pop(old, None) or Place(new, MOVED, now)
-        place.path, place.kind, place.changed = new, MOVED, now
+        place.path, place.kind, place.changed, place.was = new, MOVED, now, old
         self._places[new] = place
         for listener in self._listeners:
             listener.rename(old, new)
+
+    def emptied(self, place: Place) -> None:
+        """Take note that what a place held has been removed; what comes there from now on is new."""
+        place.files.clear()
+        for listener in self._listeners:
+            listener.gone(place.path)
 
     def forget(self, path: str) -> None:
         """Look at a place no more."""

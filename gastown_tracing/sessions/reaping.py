@@ -6,6 +6,7 @@ However many do this at once, each session is closed once: link(2) decides.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
 from dataclasses import dataclass
@@ -51,7 +52,8 @@ def reap(
     if writing:
         for hour in layout.list_directory(journal.root + "/loose"):
             _sweep(f"{journal.root}/loose/{hour}")
-    runs = [run for run in reader.open_runs(journal) if _wanted(journal, run, writing)]
+    meant = functools.partial(_meant, writing=writing)
+    runs = [run for run in reader.open_runs(journal, meant=meant) if not run.closed and is_usable(run.info)]
     runs.sort(key=lambda run: (run.start_ns, run.trace_id))
     return [_look(journal, run, inspector, problems if writing else None) for run in runs]
 
@@ -69,11 +71,14 @@ def _sweep(directory: str) -> None:
         markers.sweep(directory)
 
 
-def _wanted(journal: Journal, run: Run, writing: bool) -> bool:
-    """Sweep a run's markers of calls whose process died; say whether the run is open."""
+def _meant(directory: str, *, writing: bool) -> bool:
+    """Sweep a run's markers of calls whose process died; say whether the run is open.
+
+    Those that wait to be moved can be many while a backend is down: two looks each.
+    """
     if writing:
-        _sweep(journal.run_dir(run.trace_id))
-    return not run.closed and is_usable(run.info)
+        _sweep(directory)
+    return not layout.path_exists(f"{directory}/close.json")
 
 
 def _look(journal: Journal, run: Run, inspector: Inspector, problems: list[OSError] | None) -> Found:
