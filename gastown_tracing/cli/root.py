@@ -33,6 +33,7 @@ COMMANDS = {
     "watch": "Poll a queue and print what it holds.",
     "stats": "Count operations, errors and percentiles.",
     "purge": "Remove a run from the journal.",
+    "doctor": "Check what is set up, and say what to do.",
 }
 
 
