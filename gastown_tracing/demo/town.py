@@ -89,6 +89,7 @@ class Town:
         }
         path = f"{self.root}/bin:{env.get('PATH', os.defpath)}"
         ours = {"GT_ROOT": self.root, "GT_OTEL_JOURNAL": self._journal, "DEMO_SOCKET": self.socket}
+        ours["GT_OTEL_RELAY"] = "false"  # what the demo leaves behind are files, no process
         return {**kept, **ours, "PATH": path}
 
     def __enter__(self) -> Self:

@@ -10,8 +10,15 @@ from gastown_tracing.events.outcomes import signal_name
 from gastown_tracing.sessions import processes, roles
 from gastown_tracing.sessions.ending import alone, close
 from gastown_tracing.sessions.run import record_start, write_pane
-from gastown_tracing.sessions.start import OF_ONE_SESSION, make_run, not_started, session_variables_for
+from gastown_tracing.sessions.start import (
+    OF_ONE_SESSION,
+    PROGRAM,
+    make_run,
+    not_started,
+    session_variables_for,
+)
 from gastown_tracing.shims import child
+from gastown_tracing.shims.waking import wake
 from propagation import environ as carrier
 
 if TYPE_CHECKING:
@@ -42,6 +49,7 @@ def run(
             warn(note)
             child.replace(argv, full, caller)
         pid = _start(handle, file, argv, full, caller)
+        wake(telemetry, PROGRAM)
     except OSError:
         caller.restore()
         raise

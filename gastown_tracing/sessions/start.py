@@ -19,6 +19,7 @@ from gastown_tracing.sessions.run import (
     session_variables,
     write_pane,
 )
+from gastown_tracing.shims.waking import wake
 from propagation import rules
 from propagation.traceparent import SpanContext
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
     from gastown_tracing.config import Telemetry
     from gastown_tracing.journal.layout import Journal
+
+#: Who speaks in debug notes.
+PROGRAM = "gt-trace session start"
 
 #: What belongs to one session only and must not come from another one through the environment.
 OF_ONE_SESSION = (
@@ -105,6 +109,7 @@ def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[st
         if handle:
             write_pane(handle, pane)
             record_start(handle)
+            wake(telemetry, PROGRAM)
     except OSError as error:
         note = f"the trace is not whole: {error.filename or telemetry.journal.root}: {error.strerror}"
     return Started(request.session_name, pane["socket"], handle, note)

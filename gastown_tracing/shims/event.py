@@ -14,6 +14,7 @@ from gastown_tracing.shims import child
 from gastown_tracing.shims.arguments import HELP, parse
 from gastown_tracing.shims.entry import Entry
 from gastown_tracing.shims.plan import USAGE_ERROR, UsageError, debug, decode, describe, make, readable, say
+from gastown_tracing.shims.waking import wake
 from propagation.run import new_span_id
 
 TYPE_CHECKING = False
@@ -94,6 +95,7 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
         entry = _entry(event, own, plan, start_ns)
         entry.finish(now)
         priming.record(entry, priming.work_given(request.attributes, own), plan, note)
+        wake(telemetry, program)
         return
     error, error_type = _failure(event, own, request.error)
     entry = _entry(event, own, plan, start_ns)
@@ -101,6 +103,7 @@ def _record(event: "Event", request: "Request", program: str, now: int) -> None:
     entry.write(*entry.lines())
     if event.name == "bead.create" and entry.log.trace_id:
         _note_bead(str(own["bead_id"]), entry, plan, note)
+    wake(telemetry, program)
 
 
 def _note_bead(bead_id: str, entry: Entry, plan: "Plan", note: "Callable[[str], None]") -> None:

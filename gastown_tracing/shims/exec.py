@@ -185,12 +185,14 @@ def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) ->
         debug(PROGRAM, f"descriptors kept: {describe(error)}", plan.telemetry)
     try:
         from gastown_tracing.shims.record import Record  # while the command runs already
+        from gastown_tracing.shims.waking import wake
 
         record = Record(request, plan, span_id, start_ns, pid)
         if status is None:
             status = child.ended(pid)
         if status is None and child.runs_on(pid, request.argv[0]):
             record.open()
+            wake(plan.telemetry, PROGRAM)  # what runs on may run for hours
     except Exception as error:  # a failure to record is not the command's
         debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
     if status is None:
@@ -200,6 +202,8 @@ def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) ->
             record.close(start_ns + time.monotonic_ns() - started, status)
         except Exception as error:  # the same
             debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
+        else:
+            wake(plan.telemetry, PROGRAM)
     if bundle:
         _write_bundle(bundle)
     child.exit_as(status)

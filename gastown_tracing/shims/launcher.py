@@ -58,7 +58,9 @@ def text() -> str:
     # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
     python = os.path.realpath(sys.executable)
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-    parts = {"python": python, "loader": LOADER, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
+    # The relay needs what the virtual environment adds, so who may have to start it knows that interpreter.
+    loader = f"import sys\nsys.executable = {sys.executable!a}\n{LOADER}"
+    parts = {"python": python, "loader": loader, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
     # Where arguments are so long that only the command's own fit, bash can go on and run it.
     execfail = "shopt -s execfail" if "bash" in shell else ":"
     return TEMPLATE.format(

@@ -69,7 +69,7 @@ GROUPS = (
         "gastown_tracing.events.values",
         "gastown_tracing.events.semconv",
     ),
-    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
+    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     ("gastown_tracing.words", "gastown_tracing.masking", "gastown_tracing.events.cleaning"),
     ("propagation.scan",),

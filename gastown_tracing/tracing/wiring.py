@@ -17,6 +17,7 @@ from gastown_tracing import config
 from gastown_tracing.identity import resource
 from gastown_tracing.journal import layout
 from gastown_tracing.journal.exporter import JournalLogProcessor, JournalSpanExporter, JournalSpanProcessor
+from gastown_tracing.shims.waking import wake
 from gastown_tracing.tracing import metering  # noqa: F401 # a child asks it for what happened since the fork
 from gastown_tracing.tracing.exporting import OwnSpans, Quiet
 from gastown_tracing.tracing.logger import OwnLogs, TownLoggerProvider
@@ -136,6 +137,7 @@ class Wiring:
         if not journal.owned():
             self._notes.add(f"nothing is recorded: {journal.root} belongs to another user")
             return False
+        wake(self._telemetry, "gastown-tracing")
         return True
 
     def _span_sink(self) -> OwnSpans | None:

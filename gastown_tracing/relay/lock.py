@@ -1,0 +1,143 @@
+"""One relay a journal: whoever holds the lock on relay/lock, in which its process stands."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gastown_tracing.journal.layout import load_json, mkdirs, open_regular, read_text
+from gastown_tracing.sessions import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Seconds for which one that is taken is tried again: whoever only looks at it holds it for a moment.
+PATIENCE = 1.0
+_PAUSE = 0.02
+
+#: What flock(2) says on a file system that has none.
+_WITHOUT = (errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock; `pid` is 0 where that is not known.
+
+    `here` says whether its id means that process in our own namespace of process ids, too.
+    """
+
+    pid: int
+    here: bool
+
+    def __str__(self) -> str:
+        if not self.pid:
+            return "process unknown"
+        return f"pid {self.pid}" + ("" if self.here else " of another container")
+
+
+class Lock:
+    """The lock at `path`, which is this process's between `take` and `release`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._descriptor = -1
+
+    def take(self, patience: float = PATIENCE) -> Holder | None:
+        """Take it; return None, or who has it. Raises OSError."""
+        mkdirs(os.path.dirname(self._path), levels=1)
+        descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
+        try:
+            if not _locked(descriptor, self._path, patience):
+                return holder(self._path) or Holder(0, here=False)
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps(processes.describe(os.getpid())).encode() + b"\n", 0)
+            self._descriptor, descriptor = descriptor, -1
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        return None
+
+    def held(self) -> bool:
+        """Say whether what is at the path is still what we have locked."""
+        try:
+            there, ours = os.stat(self._path), os.fstat(self._descriptor)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (ours.st_dev, ours.st_ino)
+
+    def release(self) -> None:
+        """Let go of it."""
+        if self._descriptor < 0:
+            return
+        with contextlib.suppress(OSError):
+            os.ftruncate(self._descriptor, 0)
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+
+def holder(path: str) -> Holder | None:
+    """Return who holds the lock at `path`, None for nobody. Raises OSError where it may not be looked at."""
+    try:
+        descriptor = open_regular(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _noted(path) or Holder(0, here=False)
+    except OSError as error:
+        if error.errno not in _WITHOUT:
+            raise
+        return _living(path)
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def _locked(descriptor: int, path: str, patience: float) -> bool:
+    """Lock an open file; False where another process has it. Raises OSError."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(_PAUSE)
+        except OSError as error:
+            if error.errno not in _WITHOUT:
+                raise
+            return _living(path) is None  # without locks what stands in it has to do
+        else:
+            return True
+
+
+def _said(path: str) -> Mapping[str, object]:
+    found = load_json(read_text(path) or "")
+    return found if isinstance(found, dict) else {}
+
+
+def _noted(path: str) -> Holder | None:
+    """Return the process that stands in the file."""
+    said = _said(path)
+    pid = str(said.get("pid", ""))
+    if not (pid.isascii() and pid.isdigit()):
+        return None
+    return Holder(int(pid), here=said.get("pid_namespace", "") == processes.pid_namespace())
+
+
+def _living(path: str) -> Holder | None:
+    """Return the process that stands in the file if it is alive, as far as anybody can tell."""
+    said, found = _said(path), _noted(path)
+    if found is None or (said.get("boot_id") != processes.boot_id() and found.here):
+        return None
+    if not found.here:
+        return found
+    gone = processes.state(found.pid, str(said.get("pid_start", ""))) == "gone"
+    return None if gone or found.pid == os.getpid() else found

@@ -1,0 +1,44 @@
+"""Whether the journal's relay has to be started, asked once a record is written: one stat, as a rule."""
+
+import posix
+import time
+
+from gastown_tracing.config import RELAY
+from gastown_tracing.shims.plan import debug, describe
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from gastown_tracing.config import Telemetry
+
+#: Where it is noted, by its modification time, when a relay was asked for, or was there, below the journal.
+ASKED = "/relay/asked"
+#: Seconds for which that note stands.
+STANDS = 60.0
+
+_OFF = ("false", "0")
+
+
+def wake(telemetry: "Telemetry", program: str) -> None:
+    """Start the journal's relay where nobody has asked for one in the last minute. Never raises.
+
+    `program` is who speaks in debug notes.
+    """
+    try:
+        if not _asked(telemetry.journal.root) and not _unwanted(telemetry):
+            from gastown_tracing.relay.daemon import ask  # once a minute at most, and never while it runs
+
+            ask(telemetry.journal)
+    except Exception as error:  # the next command asks again
+        debug(program, f"no relay was started: {describe(error)}", telemetry)
+
+
+def _asked(root: str) -> bool:
+    try:
+        noted = posix.stat(root + ASKED).st_mtime
+    except OSError:
+        return False
+    return abs(time.time() - noted) < STANDS  # a note from the future is one of a clock that was wrong
+
+
+def _unwanted(telemetry: "Telemetry") -> bool:
+    return telemetry.config.get(RELAY).strip().lower() in _OFF
