@@ -49,7 +49,7 @@ class Remembered:
     def add(self, uid: str) -> bool:
         """Take note of an id; say whether it is new."""
         try:
-            number = int(uid[:16], 16)
+            number = int(uid[-16:], 16)
         except ValueError:  # somebody else's
             number = int.from_bytes(blake2b(uid.encode("utf-8", "replace"), digest_size=8).digest())
         if number in self._known:
@@ -200,7 +200,7 @@ def measure(
     elif isinstance(series, Sum):
         taken = amount >= 0 and series.add(amount, exemplar)
     else:
-        taken = series.set(amount, start_ns)
+        taken = series.set(amount, start_ns, exemplar)
     if taken:
         series.changed = book.turn
 

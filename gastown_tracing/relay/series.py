@@ -129,11 +129,13 @@ class Gauge:
         self.changed = 0
         self.exemplars: dict[int, Exemplar] = {}
 
-    def set(self, value: Number, time_ns: int) -> bool:
-        """Take a value of some time; say whether it is the last."""
-        if time_ns <= self.time_ns:
+    def set(self, value: Number, time_ns: int, exemplar: Exemplar | None = None) -> bool:
+        """Take a value of some time; say whether it is new and the last."""
+        if (time_ns, value) == (self.time_ns, self.value) or time_ns < self.time_ns:
             return False
         self.value, self.time_ns = value, time_ns
+        if exemplar is not None:
+            self.exemplars[0] = exemplar
         return True
 
     def state(self) -> list[Any]:

@@ -1,0 +1,300 @@
+"""Sending metrics: one delivery at a time, by a thread of its own, so that nobody waits for an endpoint.
+
+A delivery that fails is not kept: the next one says the same, and more (OTLP/HTTP, "Failures"; what may be
+tried again is, with backoff).
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics, ScopeMetrics
+
+from gastown_tracing.masking import without_credentials
+from gastown_tracing.relay.encode_metrics import Request
+
+if TYPE_CHECKING:
+    from gastown_tracing.relay.series import Exemplar, Series
+    from gastown_tracing.relay.settings import Endpoint
+
+#: Seconds between attempts, from the first to the longest.
+FIRST, LONGEST = 1.0, 60.0
+#: Seconds after which a metric that was refused is tried again.
+REFUSED = 3600.0
+
+
+class Outcome(Protocol):
+    """What became of a request."""
+
+    @property
+    def taken(self) -> bool:
+        """Say whether the endpoint has it."""
+        ...
+
+    @property
+    def refused(self) -> bool:
+        """Say whether the endpoint will never take just this."""
+        ...
+
+    @property
+    def retry_after(self) -> float | None:
+        """Return how many seconds the endpoint asks to wait, None where it does not say."""
+        ...
+
+    @property
+    def rejected(self) -> int:
+        """Return how many points of it were rejected (OTLP/HTTP, "Partial Success")."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """Return what went wrong, in one line."""
+        ...
+
+
+class Client(Protocol):
+    """What sends requests to one endpoint."""
+
+    def post(self, body: bytes) -> Outcome:
+        """Send an ExportMetricsServiceRequest as protobuf. Never raises for what the network does."""
+        ...
+
+    def close(self) -> None:
+        """Let go of its connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What one export says: the book's `turn` it is of, whether it is everything, and the exemplars in it."""
+
+    turn: int
+    whole: bool
+    requests: list[Request]
+    series: list[tuple[Series, dict[int, Exemplar]]]
+
+
+@dataclass(slots=True)
+class _Told:
+    """What the status says."""
+
+    sent: int = 0
+    batches: int = 0
+    rejected: int = 0
+    retries: int = 0
+    refused: int = 0
+    last_success: str | None = None
+    last_error: dict[str, str] | None = None
+
+
+@dataclass(slots=True)
+class _State:
+    busy: Delivery | None = None
+    done: list[Delivery] = field(default_factory=list)
+    retry_at: float = 0.0
+    failures: int = 0
+    stopping: bool = False
+
+
+class Outbox:
+    """Sends deliveries to the endpoint that is set. `connect` makes its client, `log` takes a line."""
+
+    def __init__(self, connect: Callable[[Endpoint], Client], log: Callable[[str], None]) -> None:
+        self._connect = connect
+        self._log = log
+        self._endpoint: Endpoint | None = None
+        self._client: Client | None = None
+        self._told = _Told()
+        self._state = _State()
+        self._refused: dict[str, float] = {}
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="metrics-outbox", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self, deadline: float) -> None:
+        """End within `deadline` seconds, after the delivery that is under way."""
+        self.wait_idle(deadline)
+        with self._changed:
+            self._state.stopping = True
+            self._changed.notify_all()
+
+    def reconfigure(self, endpoint: Endpoint | None) -> None:
+        """Send there from now on; None: nowhere."""
+        with self._changed:
+            if endpoint == self._endpoint:
+                return
+            self._endpoint = endpoint
+            self._client = self._connect(endpoint) if endpoint is not None else None
+            self._state.retry_at, self._state.failures = 0.0, 0
+            self._refused.clear()
+
+    def ready(self, now: float, *, last: bool = False) -> bool:
+        """Say whether a delivery would be sent now (monotonic seconds); a last one does not wait its turn."""
+        with self._changed:
+            state = self._state
+            return self._client is not None and state.busy is None and (last or now >= state.retry_at)
+
+    def wait_idle(self, timeout: float) -> bool:
+        """Wait until nothing is under way; say whether that is so."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._state.busy is None, timeout)
+
+    def hand(self, delivery: Delivery) -> None:
+        """Send this, as soon as may be."""
+        with self._changed:
+            self._state.busy = delivery
+            self._changed.notify_all()
+
+    def delivered(self) -> list[Delivery]:
+        """Return what the endpoint has taken since the last call."""
+        with self._changed:
+            done, self._state.done = self._state.done, []
+        return done
+
+    def told(self) -> dict[str, int]:
+        """Return what was counted since the start: `sent` and `rejected` points, `retries`, `refused` points."""
+        told = self._told
+        return {
+            "sent": told.sent,
+            "rejected": told.rejected,
+            "retries": told.retries,
+            "refused": told.refused,
+        }
+
+    def status(self) -> dict[str, object]:
+        """Return how it is, as JSON has it."""
+        told, state = self._told, self._state
+        wait = state.retry_at - time.monotonic()
+        failing = "failing" if state.failures else "ok"
+        return {
+            "endpoint": without_credentials(self._endpoint.url) if self._endpoint else "",
+            "state": failing if self._endpoint else "off",
+            "protocol": "protobuf",
+            "sent": told.sent,
+            "batches": told.batches,
+            "retries": told.retries,
+            "rejected": told.rejected,
+            "dead_letters": told.refused,
+            "retry_in_s": round(wait, 1) if wait > 0 else None,
+            "last_error": told.last_error,
+            "last_success": told.last_success,
+        }
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._state.busy is not None or self._state.stopping)
+                delivery, client = self._state.busy, self._client
+            if delivery is None:
+                break
+            sent = client is not None and self._deliver(client, delivery)
+            with self._changed:
+                self._state.busy = None
+                if sent:
+                    self._state.done.append(delivery)
+                self._changed.notify_all()
+
+    def _deliver(self, client: Client, delivery: Delivery) -> bool:
+        """Send all requests; say whether the endpoint has them."""
+        try:
+            for request in delivery.requests:
+                found = self._permitted(request)
+                if found is not None and not self._send(client, found):
+                    return False
+        except Exception as error:  # what a client may not do; the next delivery may fare better
+            self._failed(repr(error), None)
+            return False
+        self._state.failures = 0
+        self._told.last_success = _now()
+        return True
+
+    def _send(self, client: Client, request: ExportMetricsServiceRequest) -> bool:
+        outcome = client.post(request.SerializeToString())
+        if outcome.taken:
+            self._told.batches += 1
+            self._told.sent += _points(request)
+            self._told.rejected += outcome.rejected
+            if outcome.rejected:
+                self._log(f"metrics: {outcome.rejected} points rejected: {outcome.message}")
+            return True
+        if not outcome.refused:
+            self._failed(outcome.message, outcome.retry_after)
+            return False
+        halves = _halves(request)
+        if halves:
+            return all(self._send(client, half) for half in halves)
+        self._refuse(request, outcome.message)
+        return True
+
+    def _permitted(self, request: Request) -> ExportMetricsServiceRequest | None:
+        """Return a request without the metrics that were refused not long ago; None where nothing is left."""
+        now = time.monotonic()
+        self._refused = {name: until for name, until in self._refused.items() if until > now}
+        if not self._refused:
+            return request.message
+        left = [single for single in _singles(request.message) if _name(single) not in self._refused]
+        return ExportMetricsServiceRequest(resource_metrics=left) if left else None
+
+    def _refuse(self, request: ExportMetricsServiceRequest, message: str) -> None:
+        name = _name(request.resource_metrics[0])
+        self._refused[name] = time.monotonic() + REFUSED
+        self._told.refused += _points(request)
+        self._told.last_error = {"time": _now(), "message": message}
+        self._log(f"metrics: {name} is refused, and tried again in an hour: {message}")
+
+    def _failed(self, message: str, retry_after: float | None) -> None:
+        state = self._state
+        if not state.failures:
+            self._log(f"metrics: {message}")
+        pause = min(LONGEST, FIRST * 2 ** min(state.failures, 10))
+        pause *= random.uniform(0.5, 1.0)  # noqa: S311 # jitter is no secret
+        state.failures += 1
+        state.retry_at = time.monotonic() + max(pause, retry_after or 0.0)
+        self._told.retries += 1
+        self._told.last_error = {"time": _now(), "message": message}
+
+
+def _singles(request: ExportMetricsServiceRequest) -> list[ResourceMetrics]:
+    """Return each metric of a request apart, with its resource and scope."""
+    found = []
+    for group in request.resource_metrics:
+        for part in group.scope_metrics:
+            for metric in part.metrics:
+                scope = ScopeMetrics(scope=part.scope, metrics=[metric])
+                found.append(ResourceMetrics(resource=group.resource, scope_metrics=[scope]))
+    return found
+
+
+def _halves(request: ExportMetricsServiceRequest) -> list[ExportMetricsServiceRequest]:
+    """Return a request's metrics in two requests; nothing where it has only one."""
+    singles = _singles(request)
+    middle = len(singles) // 2
+    parts = (singles[:middle], singles[middle:]) if middle else ()
+    return [ExportMetricsServiceRequest(resource_metrics=part) for part in parts]
+
+
+def _name(single: ResourceMetrics) -> str:
+    return str(single.scope_metrics[0].metrics[0].name)
+
+
+def _points(request: ExportMetricsServiceRequest) -> int:
+    return sum(
+        len(getattr(metric, str(metric.WhichOneof("data"))).data_points)
+        for group in request.resource_metrics
+        for part in group.scope_metrics
+        for metric in part.metrics
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
