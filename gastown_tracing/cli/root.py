@@ -28,6 +28,7 @@ COMMANDS = {
     "nudge": "Record that an agent was pushed to go on.",
     "done": "Record that work has ended, and how long it took.",
     "prime": "Say what is worked on from now on.",
+    "relay": "Ship what is recorded.",
     "ls": "List sessions.",
     "view": "Show a session's waterfall.",
     "watch": "Poll a queue and print what it holds.",

@@ -65,7 +65,7 @@ class Parts:
     def keep(self, now: float) -> bool:
         """Keep the journal in order; say whether there is more to do at once.
 
-        Nothing is done as long as somebody who reads it could not even begin: what he has not read would count
+        Nothing is done as long as somebody who reads it could not begin: what he has not read would count
         as done with.
         """
         if self._keeper is None or any(self._workers[name].feed is None for name in (TRACES, LOGS, METRICS)):
