@@ -1,6 +1,5 @@
 """`python -m gastown_tracing.relay JOURNAL`: the relay as it is started on demand."""
 
-import os
 import sys
 
 from gastown_tracing.relay.surroundings import settle
@@ -27,6 +26,4 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    os._exit(code)  # no thread that hangs in a request keeps us
+    sys.exit(main(sys.argv[1:]))

@@ -54,7 +54,7 @@ class Lock:
         descriptor = open_regular(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW)
         try:
             if not _locked(descriptor, self._path, patience):
-                return holder(self._path) or Holder(0, here=False)
+                return _noted_soon(self._path)
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, json.dumps(processes.describe(os.getpid())).encode() + b"\n", 0)
             self._descriptor, descriptor = descriptor, -1
@@ -90,7 +90,7 @@ def holder(path: str) -> Holder | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _noted(path) or Holder(0, here=False)
+        return _noted_soon(path)
     except OSError as error:
         if error.errno not in _WITHOUT:
             raise
@@ -129,15 +129,26 @@ def _noted(path: str) -> Holder | None:
     pid = str(said.get("pid", ""))
     if not (pid.isascii() and pid.isdigit()):
         return None
-    return Holder(int(pid), here=said.get("pid_namespace", "") == processes.pid_namespace())
+    here = said.get("pid_namespace", "") == processes.pid_namespace()
+    if here and processes.state(int(pid), str(said.get("pid_start", ""))) == "gone":
+        return None  # it stands for somebody who was killed
+    return Holder(int(pid), here=here)
+
+
+def _noted_soon(path: str) -> Holder:
+    """Return who has a lock that somebody has; he may have it since a moment only."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = _noted(path)
+        if found is not None:
+            return found
+        time.sleep(_PAUSE)
+    return Holder(0, here=False)
 
 
 def _living(path: str) -> Holder | None:
     """Return the process that stands in the file if it is alive, as far as anybody can tell."""
-    said, found = _said(path), _noted(path)
-    if found is None or (said.get("boot_id") != processes.boot_id() and found.here):
+    found = _noted(path)
+    if found is None or (found.here and _said(path).get("boot_id") != processes.boot_id()):
         return None
-    if not found.here:
-        return found
-    gone = processes.state(found.pid, str(said.get("pid_start", ""))) == "gone"
-    return None if gone or found.pid == os.getpid() else found
+    return None if found.pid == os.getpid() else found

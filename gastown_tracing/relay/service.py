@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gastown_tracing._version import VERSION
 from gastown_tracing.relay import daemon, parts, surroundings
@@ -39,8 +39,8 @@ GONE, UPGRADED = "the journal is gone", "it has been upgraded"
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def run(journal: Journal, lock: Lock, *, aloud: bool = False) -> int:
-    """Be the relay of a journal, whose lock this process holds, until told to end; return the exit code.
+def run(journal: Journal, lock: Lock, *, aloud: bool = False) -> NoReturn:
+    """Be the relay of a journal, whose lock this process holds, until told to end; then exit.
 
     With `aloud` the log goes to stderr, too. Where its own code has been replaced it becomes the new relay.
     """
@@ -50,7 +50,7 @@ def run(journal: Journal, lock: Lock, *, aloud: bool = False) -> int:
     if why == UPGRADED:
         with contextlib.suppress(OSError):  # the next command starts the new one
             os.execv(sys.executable, daemon.command(journal.root, aloud=aloud))  # noqa: S606 # becomes it
-    return 0
+    os._exit(0)  # no thread that hangs in a request keeps us
 
 
 class Service:
