@@ -45,8 +45,8 @@ BATCH = 2 << 20
 
 #: How much later than the last a point is at least, in ns: backends keep milliseconds.
 _STEP_NS = 1_000_000
-#: Seconds to wait after what should not happen.
-_PAUSE = 1.0
+#: Seconds between two looks at the clock.
+_SOON = 1.0
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError)
 
 Note = Callable[[str], None]
@@ -197,29 +197,23 @@ class MetricsWorker:
     # Its thread
 
     def _run(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self._work()
-            except Exception as error:  # the others go on, and so does this one
-                self._log(f"metrics: {error!r}")
-                self._stopping.wait(_PAUSE)
-        with contextlib.suppress(Exception):
-            while self._take():
-                pass
-            self._outbox.wait_idle(self._end - time.monotonic())
-            self._export(time.monotonic(), last=True)
-
-    def _work(self) -> None:
-        while self._take():  # everything that was there before counts before the first export
-            pass
+        # A bug ends the thread: what is half done is forgotten, the next worker begins at the checkpoint.
+        self._take_all()  # everything that was there before counts before the first export
         due = 0.0
         while not self._stopping.is_set():
             now = time.monotonic()
             if now >= due:
                 self._export(now)
                 due = now + self._interval
-            self.feed.wait(min(max(0.0, due - now), _PAUSE))
+            self.feed.wait(min(max(0.0, due - now), _SOON))
             self._take()
+        self._take_all()
+        self._outbox.wait_idle(self._end - time.monotonic())
+        self._export(time.monotonic(), last=True)
+
+    def _take_all(self) -> None:
+        while self._take():
+            pass
 
     def _take(self) -> bool:
         """Measure what is next in the files; say whether there was anything."""

@@ -162,7 +162,7 @@ class Outbox:
         return done
 
     def told(self) -> dict[str, int]:
-        """Return what was counted since the start: `sent` and `rejected` points, `retries`, `refused` points."""
+        """Return what was counted: `sent`, `rejected` and `refused` points, and `retries`."""
         told = self._told
         return {
             "sent": told.sent,

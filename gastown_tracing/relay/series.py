@@ -231,7 +231,7 @@ class Book:
 
     def size(self) -> int:
         """Return how many series there are."""
-        return sum(len(family.series) for family in self._families.values())
+        return sum(len(family.series) for family in list(self._families.values()))
 
     def snapshot(self, after: int, *, whole: bool) -> tuple[int, list[Entry]]:
         """Return this turn, and what has changed since the turn `after`.

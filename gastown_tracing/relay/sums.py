@@ -142,7 +142,10 @@ class Sums:
         if point.get("flags", 0) & 1:  # "no recorded value": the stream's end is no value
             return
         attributes = read_attributes(point.get("attributes", ()))
-        labels = items(attributes)
+        labels = tuple([pair for pair in items(attributes) if pair[0] not in _OURS])
+        own = {name: attributes[name] for name in _OURS if name in attributes}
+        if own:  # Claude Code repeats its resource in its points: as a label it would be there twice
+            resource = tuple(sorted({**own, **dict(resource)}.items()))
         time_ns = read_time(point.get("timeUnixNano", 0))
         start_ns = read_time(point.get("startTimeUnixNano", 0)) or time_ns
         if family.named.kind == GAUGE:

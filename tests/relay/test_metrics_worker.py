@@ -1,4 +1,4 @@
-"""The worker for metrics, as a process: whatever ends it, totals are exact and no backend sees one go down."""
+"""The worker for metrics, as a process: however it ends, totals are exact and no backend sees one go down."""
 
 from __future__ import annotations
 
