@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 #: Seconds for each request to a query API.
 _SECONDS = 2.0
-
-#: METRIC by its name in OTLP, and as Prometheus writes it.
-_SELECTOR = f'{{__name__=~"{METRIC.replace(".", "[._]")}"}}'
-
 
 _NO_LIMIT = "overrides.defaults.global.max_bytes_per_trace: 0"
 
@@ -52,6 +49,14 @@ class Backend:
     path: str
     known: Callable[[Answer], bool]
     reads: Callable[[Canary], tuple[str, ...]]
+
+
+def _selector() -> str:
+    """Return the selector of METRIC, by its name in OTLP and as Prometheus writes it.
+
+    VictoriaMetrics remembers for seconds that nothing matches; the second label makes each look a new one.
+    """
+    return f'{{__name__=~"{METRIC.replace(".", "[._]")}",look!="{time.monotonic_ns()}"}}'
 
 
 def _quoted(**parameters: str) -> str:
@@ -115,7 +120,7 @@ BACKENDS = (
         "/api/v1/status/buildinfo",
         lambda answer: isinstance(_build(answer), dict) and "goVersion" not in _build(answer),
         # What a query gives lags some 30 s behind (-search.latencyOffset); an export does not.
-        lambda _: (f"/api/v1/export?{_quoted(**{'match[]': _SELECTOR, 'start': '-10m'})}",),
+        lambda _: (f"/api/v1/export?{_quoted(**{'match[]': _selector(), 'start': '-10m'})}",),
     ),
     Backend(
         "Prometheus",
@@ -123,7 +128,7 @@ BACKENDS = (
         9090,
         "/api/v1/status/buildinfo",
         lambda answer: isinstance(_build(answer), dict) and "goVersion" in _build(answer),
-        lambda _: (f"/api/v1/query?{_quoted(query=_SELECTOR)}",),
+        lambda _: (f"/api/v1/query?{_quoted(query=_selector())}",),
     ),
 )
 

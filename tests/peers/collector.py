@@ -1,41 +1,31 @@
-"""The OpenTelemetry Collector's contrib distribution, with whatever configuration a test gives it."""
+"""The OpenTelemetry Collector (contrib) with jaeger/collector.yaml: it reads a journal itself."""
 
 from __future__ import annotations
 
 import contextlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from .programs import answers, needs, running
+from .programs import CONFIGURATIONS, answers, needs, running
 from .rotel import free_port
 
 needs_collector = needs("otelcol-contrib", "github.com/open-telemetry/opentelemetry-collector-releases")
 
-HEALTH = "health_check"
-
 
 @contextlib.contextmanager
-def running_collector(directory: Path, config: dict[str, Any]) -> Iterator[int]:
-    """Run a Collector until the block ends; give its process id.
+def running_collector(directory: Path, journal: Path, traces_url: str, logs_url: str) -> Iterator[int]:
+    """Run a Collector that ships a journal, its state in `directory`; give its process id.
 
-    `config` is the configuration as YAML takes it; a health check on a port of its own is added, and its own
-    metrics are off.
+    Another one with the same directory goes on where it ended.
     """
-    health = f"127.0.0.1:{free_port()}"
-    service = config["service"]
-    whole = {
-        **config,
-        "extensions": {**config.get("extensions", {}), HEALTH: {"endpoint": health}},
-        "service": {
-            **service,
-            "extensions": [*service.get("extensions", ()), HEALTH],
-            "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
-        },
+    health = str(free_port())
+    settings = {
+        "COLLECTOR_HEALTH_PORT": health,
+        "COLLECTOR_STATE": str(directory / "state"),
+        "JOURNAL": str(journal),
+        "TRACES_URL": traces_url,
+        "LOGS_URL": logs_url,
     }
-    file = directory / "collector.yaml"
-    file.write_text(json.dumps(whole))
-    words = ["otelcol-contrib", "--config", str(file)]
-    with running(words, directory, lambda: answers(f"http://{health}/")) as pid:
+    words = ["otelcol-contrib", "--config", str(CONFIGURATIONS / "collector.yaml")]
+    with running(words, directory, lambda: answers(f"http://127.0.0.1:{health}/"), settings) as pid:
         yield pid

@@ -1,4 +1,4 @@
-"""Jaeger v2, and what its own query API says of a trace."""
+"""Jaeger v2 as jaeger/jaeger.yaml sets it up, and what its own query API says of a trace."""
 
 from __future__ import annotations
 
@@ -8,48 +8,26 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .programs import answers, fetch, get_json, needs, running
+from .programs import CONFIGURATIONS, answers, fetch, get_json, needs, running
 from .rotel import free_port
 
 needs_jaeger = needs("jaeger", "github.com/jaegertracing/jaeger, version 2")
-
-#: A store in memory, and one on disk, as jaeger/jaeger.yaml has it.
-MEMORY = {"memory": {"max_traces": 100_000}}
-BADGER = {"badger": {"directories": {"keys": "keys", "values": "values"}, "ephemeral": False}}
 
 
 class Jaeger:
     """A running Jaeger: `traces_url` takes OTLP/HTTP, `url` is where it is read."""
 
     def __init__(self) -> None:
-        self.url = f"http://127.0.0.1:{free_port()}"
-        self._otlp, self._health = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-        self.traces_url = f"http://{self._otlp}/v1/traces"
-
-    def config(self, store: dict[str, Any]) -> dict[str, Any]:
-        """Return its configuration; YAML takes JSON."""
-        return {
-            "service": {
-                "extensions": ["jaeger_storage", "jaeger_query", "healthcheckv2"],
-                "pipelines": {"traces": {"receivers": ["otlp"], "exporters": ["jaeger_storage_exporter"]}},
-                "telemetry": {"metrics": {"level": "none"}, "logs": {"level": "warn"}},
-            },
-            "extensions": {
-                "healthcheckv2": {"use_v2": True, "http": {"endpoint": self._health}},
-                "jaeger_query": {
-                    "storage": {"traces": "store"},
-                    "http": {"endpoint": self.url.removeprefix("http://")},
-                    "grpc": {"endpoint": f"127.0.0.1:{free_port()}"},
-                },
-                "jaeger_storage": {"backends": {"store": store}},
-            },
-            "receivers": {"otlp": {"protocols": {"http": {"endpoint": self._otlp}}}},
-            "exporters": {"jaeger_storage_exporter": {"trace_storage": "store"}},
-        }
+        names = ("UI", "OTLP_HTTP", "HEALTH", "GRPC", "OTLP_GRPC")
+        ports = {name: str(free_port()) for name in names}
+        self.settings = {f"JAEGER_{name}_PORT": port for name, port in ports.items()}
+        self.url = f"http://127.0.0.1:{ports['UI']}"
+        self.traces_url = f"http://127.0.0.1:{ports['OTLP_HTTP']}/v1/traces"
+        self._health = f"http://127.0.0.1:{ports['HEALTH']}/status"
 
     def ready(self) -> bool:
         """Return whether it takes spans and can be read by now."""
-        return answers(f"http://{self._health}/status") and answers(f"{self.url}/api/v3/services")
+        return answers(self._health) and answers(f"{self.url}/api/v3/services")
 
     def services(self) -> list[str]:
         """Return the names of the services that have sent spans."""
@@ -79,10 +57,10 @@ class Jaeger:
 
 
 @contextlib.contextmanager
-def running_jaeger(directory: Path, store: dict[str, Any] = MEMORY) -> Iterator[Jaeger]:
-    """Run Jaeger with a store in memory, or BADGER in `directory`, until the block ends."""
+def running_jaeger(directory: Path) -> Iterator[Jaeger]:
+    """Run Jaeger, its store in `directory`, until the block ends."""
     jaeger = Jaeger()
-    file = directory / "jaeger.yaml"
-    file.write_text(json.dumps(jaeger.config(store)))
-    with running(["jaeger", "--config", str(file)], directory, jaeger.ready):
+    places = {"JAEGER_BADGER": str(directory / "badger"), "JAEGER_UI_CONFIG": str(CONFIGURATIONS / "ui.json")}
+    words = ["jaeger", "--config", str(CONFIGURATIONS / "jaeger.yaml")]
+    with running(words, directory, jaeger.ready, {**jaeger.settings, **places}):
         yield jaeger

@@ -15,12 +15,16 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import ROOT
 from tests.processes import wait_until
 
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 
 #: Seconds that a program may take to start, to answer and to end.
 DEADLINE = 60.0
+
+#: The configurations that the project ships; ports and directories come from the environment.
+CONFIGURATIONS = ROOT / "jaeger"
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -31,13 +35,16 @@ def needs(program: str, how: str) -> pytest.MarkDecorator:
 
 
 @contextlib.contextmanager
-def running(words: list[str], directory: Path, ready: Callable[[], bool]) -> Iterator[int]:
+def running(
+    words: list[str], directory: Path, ready: Callable[[], bool], settings: Mapping[str, str] | None = None
+) -> Iterator[int]:
     """Run a program until the block ends; give its process id once it is `ready`.
 
-    What it prints is in `directory`, in a file named after it.
+    What it prints is in `directory`, in a file named after it; `settings` are for its environment.
     """
     output = directory / f"{Path(words[0]).name}.out"
     env = {name: value for name, value in os.environ.items() if "proxy" not in name.lower()}
+    env |= settings or {}
     with open(output, "wb") as file:
         process = subprocess.Popen(words, stdout=file, stderr=file, env=env, cwd=directory)
     try:

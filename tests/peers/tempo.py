@@ -1,4 +1,4 @@
-"""Grafana Tempo, one process with its blocks on disk, and what its own query API says of a trace."""
+"""Grafana Tempo as jaeger/tempo.yaml sets it up, and what its own query API says of a trace."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .programs import answers, fetch, get_json, needs, running
+from .programs import CONFIGURATIONS, answers, fetch, get_json, needs, running
 from .rotel import free_port
 
 needs_tempo = needs("tempo", "github.com/grafana/tempo")
 
-#: Tempo's own limit is 5,000,000 bytes a trace; 0 is none.
-NO_LIMIT: dict[str, Any] = {"global": {"max_bytes_per_trace": 0}}
-
+#: The line of jaeger/tempo.yaml that takes Tempo's own limit away.
+_NO_LIMIT = "max_bytes_per_trace: 0"
 
 _IDS: tuple[str, ...] = ("traceId", "spanId", "parentSpanId")
 
@@ -26,40 +25,11 @@ class Tempo:
     """A running Tempo: `traces_url` takes OTLP/HTTP, `url` is where it is read."""
 
     def __init__(self) -> None:
-        self._port, self._grpc, self._otlp = free_port(), free_port(), free_port()
-        self.url = f"http://127.0.0.1:{self._port}"
-        self.traces_url = f"http://127.0.0.1:{self._otlp}/v1/traces"
-
-    def config(self, directory: Path, overrides: dict[str, Any]) -> dict[str, Any]:
-        """Return its configuration; YAML takes JSON. `overrides` are limits of each tenant."""
-        loopback = {"http_listen_address": "127.0.0.1", "grpc_listen_address": "127.0.0.1"}
-        ports = {"http_listen_port": self._port, "grpc_listen_port": self._grpc}
-        receiver = {"protocols": {"http": {"endpoint": f"127.0.0.1:{self._otlp}"}}}
-        return {
-            "stream_over_http_enabled": True,
-            "server": {**loopback, **ports, "log_level": "warn"},
-            "memberlist": {"bind_addr": ["127.0.0.1"], "bind_port": free_port()},
-            "distributor": {"receivers": {"otlp": receiver}},
-            # What was sent a moment ago is found, too.
-            "query_frontend": {"query_end_cutoff": "0s"},
-            # Its own default for each of these directories is below /var/tempo.
-            "live_store": {
-                "fail_on_high_lag": False,
-                "wal": {"path": str(directory / "live-store")},
-                "shutdown_marker_dir": str(directory / "shutdown-marker"),
-            },
-            "block_builder": {"wal": {"path": str(directory / "block-builder")}},
-            "backend_scheduler": {"local_work_path": str(directory / "work")},
-            "storage": {
-                "trace": {
-                    "backend": "local",
-                    "wal": {"path": str(directory / "wal")},
-                    "local": {"path": str(directory / "blocks")},
-                }
-            },
-            "overrides": {"defaults": overrides},
-            "usage_report": {"reporting_enabled": False},
-        }
+        names = ("PORT", "GRPC_PORT", "GOSSIP_PORT", "OTLP_HTTP_PORT", "OTLP_GRPC_PORT")
+        ports = {name: str(free_port()) for name in names}
+        self.settings = {f"TEMPO_{name}": port for name, port in ports.items()}
+        self.url = f"http://127.0.0.1:{ports['PORT']}"
+        self.traces_url = f"http://127.0.0.1:{ports['OTLP_HTTP_PORT']}/v1/traces"
 
     def trace(self, trace_id: str) -> dict[str, dict[str, Any]]:
         """Return a trace's spans by id, as /api/v2/traces/{id} has them, each with its `resource`.
@@ -90,10 +60,14 @@ def _hexadecimal(span: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_tempo(directory: Path, overrides: dict[str, Any] = NO_LIMIT) -> Iterator[Tempo]:
-    """Run Tempo with these limits, its blocks in `directory`, until the block ends."""
+def running_tempo(directory: Path, limit: int = 0) -> Iterator[Tempo]:
+    """Run Tempo, its blocks in `directory`, until the block ends; `limit` is in bytes a trace, 0 for none."""
     tempo = Tempo()
     file = directory / "tempo.yaml"
-    file.write_text(json.dumps(tempo.config(directory, overrides)))
-    with running(["tempo", f"-config.file={file}"], directory, lambda: answers(f"{tempo.url}/ready")):
+    ours = (CONFIGURATIONS / "tempo.yaml").read_text(encoding="utf-8")
+    assert ours.count(_NO_LIMIT) == 1
+    file.write_text(ours.replace(_NO_LIMIT, f"max_bytes_per_trace: {limit}"))
+    words = ["tempo", f"-config.file={file}", "-config.expand-env=true"]
+    settings = {**tempo.settings, "TEMPO_DATA": str(directory / "data")}
+    with running(words, directory, lambda: answers(f"{tempo.url}/ready"), settings):
         yield tempo
