@@ -133,13 +133,12 @@ class Mover:
         return not path_exists(f"{directory}/run.json") and self._is_abandoned(place)
 
     def _is_abandoned(self, place: Place) -> bool:
-        latest = max((mtime_ns for _, _, mtime_ns in place.files.values()), default=time.time_ns())
-        return time.time_ns() - latest > ABANDONED * 1e9
+        return time.time_ns() - _latest(place) > ABANDONED * 1e9
 
     def _target(self, place: Place, run: Run) -> str:
         """Return where a run goes, relative to the journal: by the date of its end or last record."""
         end = run.end_ns or 0
-        date = closed.date_of(end if place.closed else max(end, run.last_activity_ns))
+        date = closed.date_of(end if place.closed else max(end, _latest(place)))
         name, part = run.trace_id, 1
         while os.path.lexists(f"{self._journal.root}/closed/{date}/{name}"):
             part += 1
@@ -214,3 +213,8 @@ class Mover:
     def status(self) -> dict[str, object]:
         """Return how many runs were moved, and how many of them are still watched."""
         return {"moved": self.moved, "watched": len(self._moves)}
+
+
+def _latest(place: Place) -> int:
+    """Return when a place was written to last, in ns of the Unix epoch; now where nothing tells."""
+    return max((mtime_ns for _, _, mtime_ns in place.files.values()), default=time.time_ns())
