@@ -47,7 +47,7 @@ def settings(telemetry: Telemetry, env: Mapping[str, str]) -> Checks:
         yield _setting(setting, found)
     for name in sorted({*env, *found.file}):
         if name.startswith(config.EXPORTER_PREFIX) and found.set(name):
-            yield ok(name, f"{_shown(name, found.set(name))} · {_source(name, found)}")
+            yield _exporter(name, found)
     if telemetry.journal.exists():
         yield from _differences(found, env)
     yield from _diverted(found, env)
@@ -84,20 +84,32 @@ def _setting(setting: Setting, found: Config) -> Check:
     if not given:
         return ok(name, f"{setting.default} · default" if setting.default else "not set")
     shown = f"{_shown(name, given)} · {_source(name, found)}"
-    value = given.strip().lower()
-    if (
-        setting.kind == "url"
-        and not value.startswith(("http://", "https://"))
-        and value != config.NO_ENDPOINT
-    ):
-        return problem(name, f"{shown}: no URL", "it begins with http:// or https://, or is `none`")
-    if setting.kind == "flag" and value not in _FLAGS:
-        return warning(name, f"{shown}: counts as switched off", "`true` switches it on")
-    if setting.kind in ("bytes", "number") and not (value.isascii() and value.isdigit()):
-        return warning(name, f"{shown}: no number, so it counts as unset", "give a number, without a unit")
-    if setting.kind == "path" and not given.startswith("/"):
-        return warning(name, f"{shown}: another journal in each directory", "give a full path")
+    return _unusable(setting, given, shown) or ok(name, shown)
+
+
+def _exporter(name: str, found: Config) -> Check:
+    """Return one of OTEL_EXPORTER_OTLP_*."""
+    value = found.set(name)
+    shown = f"{_shown(name, value)} · {_source(name, found)}"
+    if name.endswith("HEADERS") and not all("=" in pair for pair in value.split(",") if pair.strip()):
+        return problem(
+            name, f"{shown}: not all are name=value", "write name=value,name=value; percent-encode the rest"
+        )
     return ok(name, shown)
+
+
+def _unusable(setting: Setting, given: str, shown: str) -> Check | None:
+    """Return what is wrong with a value, None where it can be used."""
+    name, kind, value = setting.name, setting.kind, given.strip().lower()
+    if kind == "url" and not value.startswith(("http://", "https://")) and value != config.NO_ENDPOINT:
+        return problem(name, f"{shown}: no URL", "it begins with http:// or https://, or is `none`")
+    if kind == "flag" and value not in _FLAGS:
+        return warning(name, f"{shown}: counts as switched off", "`true` switches it on")
+    if kind in ("bytes", "number") and not (value.isascii() and value.isdigit()):
+        return warning(name, f"{shown}: no number, so it counts as unset", "give a number, without a unit")
+    if kind == "path" and not given.startswith("/"):
+        return warning(name, f"{shown}: another journal in each directory", "give a full path")
+    return None
 
 
 def _source(name: str, found: Config) -> str:
@@ -131,16 +143,15 @@ def _differences(found: Config, env: Mapping[str, str]) -> Checks:
     for name, value in sorted(config.for_journal(env).items()):
         kept = found.file.get(name, "")
         if not kept:
-            yield warning(
-                name, "set here but not in config.json: the relay does not see it", "`gt-trace env` keeps it"
-            )
+            said = "set here but not in config.json: the relay does not see it"
+            yield warning(f"{name}, relay", said, "`gt-trace env` keeps it")
         elif kept != value:
             said = "set here to something else than in config.json, which the relay reads"
-            yield warning(name, said, "`gt-trace env` keeps what is set here; else unset it")
+            yield warning(f"{name}, relay", said, "`gt-trace env` keeps what is set here; else unset it")
     for name in _RELAYS:
         if env.get(name) and env[name] != found.file.get(name, config.DEFAULTS[name]):
             said = "set here and not the same in config.json: the relay does not see it"
-            yield warning(name, said, "put it into config.json, too")
+            yield warning(f"{name}, relay", said, "put it into config.json, too")
 
 
 def _diverted(found: Config, env: Mapping[str, str]) -> Checks:
