@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from gastown_tracing import config
 from gastown_tracing.journal import closed, otlp, writer
 from gastown_tracing.journal.layout import Journal, mkdirs, write_atomic
 from gastown_tracing.relay import checkpoint
@@ -117,8 +116,8 @@ class House:
         self.used = list(self.feeds.values()) if ships else []
         for feed in self.used:
             self.sources.add(feed)
-        self.settings = Settings(config.Config({}, journal.config_path))
-        self.settings.file.update(settings)
+        journal.write_config(settings)
+        self.settings = Settings.read(journal)
         self.keeper = Keeper(
             journal,
             self.files,
