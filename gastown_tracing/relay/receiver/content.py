@@ -22,6 +22,7 @@ from gastown_tracing.relay.receiver.allowed import BEADS, CLAUDE, OPEN
 from gastown_tracing.relay.receiver.rules import OUTPUT, PROMPT, VERSION, Rule, Rules
 from gastown_tracing.relay.receiver.transcode import Json
 
+_SCHEMA = re.compile(r"https://opentelemetry\.io/schemas/\d{1,3}\.\d{1,3}\.\d{1,3}")
 #: The scopes of programs that are known, by how their names begin, and the service that such a program is.
 _KNOWN = {"com.anthropic.claude_code": CLAUDE, "github.com/steveyegge/beads": BEADS, "bd": BEADS}
 _SERVICES = {"claude-code": CLAUDE, "bd": BEADS, "gastown": BEADS}
@@ -74,6 +75,10 @@ class Gates:
         if rules is not OPEN and not VERSION.harmless(found.get("version", "")):
             found.pop("version", None)
         return found
+
+    def schema(self, url: str, rules: Rules) -> str:
+        """Return a schema's URL as it may be recorded: of a known program only OpenTelemetry's own."""
+        return url if rules is OPEN or _SCHEMA.fullmatch(url) else ""
 
     def span(self, span: Json, rules: Rules) -> None:
         """Take out of a span what may not be recorded."""

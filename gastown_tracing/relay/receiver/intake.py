@@ -74,9 +74,9 @@ class Intake:
         around = orjson.dumps([group.resource, group.scope])
         head = Head(
             self.gates.resource(group.resource, rules),
-            group.resource_schema,
+            self.gates.schema(group.resource_schema, rules),
             self.gates.scope(group.scope, rules),
-            group.scope_schema,
+            self.gates.schema(group.scope_schema, rules),
         ).encoded(signal)
         prepare = _Preparing(self, group, resource, rules, request)
         make = {TRACES.name: prepare.span, LOGS.name: prepare.log, METRICS.name: prepare.metric}[signal.name]

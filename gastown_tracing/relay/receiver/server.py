@@ -130,6 +130,8 @@ class _Connection:
         self._loop = asyncio.get_running_loop()
         #: Whether no request is under way.
         self.idle = True
+        #: Whether the answer to the request that is may have no body.
+        self._bodiless = False
 
     async def run(self) -> None:
         """Serve it. Whatever a client does ends here."""
@@ -152,8 +154,6 @@ class _Connection:
         except h11.RemoteProtocolError as error:
             return await self._refuse(Refused(error.error_status_hint, "this is no HTTP that is taken"), kind)
         except TimeoutError:
-            if self._http.their_state is h11.IDLE:
-                return False
             return await self._refuse(Refused(408, "the request took too long"), kind)
         except Refused as error:
             return await self._refuse(error, kind)
@@ -163,13 +163,19 @@ class _Connection:
         """Return the next request's line and headers; None where there is none any more."""
         self.idle = True
         if not self._http.trailing_data[0]:
-            async with asyncio.timeout(self._server.limits.idle):
-                data = await self._loop.sock_recv(self._socket, _READ)
+            try:
+                async with asyncio.timeout(self._server.limits.idle):
+                    data = await self._loop.sock_recv(self._socket, _READ)
+            except TimeoutError:
+                return None
             self._http.receive_data(data)
         self.idle = False
         async with asyncio.timeout(self._server.limits.head):
             event = await self._event()
-        return event if isinstance(event, h11.Request) else None
+        if not isinstance(event, h11.Request):
+            return None
+        self._bodiless = event.method == b"HEAD"
+        return event
 
     async def _event(self) -> object:
         while True:
@@ -225,7 +231,7 @@ class _Connection:
             headers.append(("Connection", "close"))
         response = h11.Response(status_code=answer.status, headers=headers, reason=answer.phrase)
         data = self._http.send(response) or b""
-        if answer.body:
+        if answer.body and not self._bodiless:
             data += self._http.send(h11.Data(data=answer.body)) or b""
         data += self._http.send(h11.EndOfMessage()) or b""
         async with asyncio.timeout(self._server.limits.head):

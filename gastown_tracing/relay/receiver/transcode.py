@@ -128,6 +128,9 @@ def from_json(found: object, descriptor: Any, depth: int = 0) -> Json:
             said[name] = [read(field, item, depth + 1) for item in value]
         else:
             raise Unusable(f"{name} is no list")
+    for names in _alternatives(descriptor):
+        if len(said.keys() & names) > 1:
+            raise Unusable(f"{descriptor.name} has more than one value")
     return said
 
 
@@ -137,6 +140,13 @@ _Read = Callable[[FieldDescriptor, Any, int], Any]
 @cache
 def _of_json(descriptor: Any) -> dict[str, tuple[FieldDescriptor, _Read, bool]]:
     return {field.camelcase_name: (field, _reader(field), _is_repeated(field)) for field in descriptor.fields}
+
+
+@cache
+def _alternatives(descriptor: Any) -> list[frozenset[str]]:
+    """Return the fields of which a message has one at most (protobuf's oneof)."""
+    groups = [[field.camelcase_name for field in oneof.fields] for oneof in descriptor.oneofs]
+    return [frozenset(names) for names in groups if len(names) > 1]
 
 
 def _is_repeated(field: FieldDescriptor) -> bool:

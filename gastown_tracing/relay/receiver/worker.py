@@ -200,6 +200,9 @@ class Receiver:
             reason = f"the journal cannot be written: {error.strerror or type(error).__name__}"
             self._failed(self._state, reason)
             return self._refused(Refused(503, reason, retry_after=_FULL), received.kind)
+        except Exception as error:  # a mistake of ours costs this request, not the receiver
+            self._failed(self._state, f"a request was not understood: {error!r}")
+            return self._refused(Refused(500, "the request was not understood"), received.kind)
 
     def _refused(self, error: Refused, kind: str) -> Answer:
         self._note(str(error.status))
