@@ -161,7 +161,10 @@ class Named:
 
 
 class Family:
-    """One metric: its series by resource and labels. `doc` and its scope's `version` are the last known."""
+    """One metric: its series by resource and labels. `doc` is the last known.
+
+    `version`, of its scope, is the first: to a backend that makes labels of scopes another is another series.
+    """
 
     __slots__ = ("doc", "named", "series", "version")
 
@@ -226,7 +229,7 @@ class Book:
             if len(self._families) >= METRICS:
                 return None
             found = self._families[named] = Family(named)
-        found.doc, found.version = doc or found.doc, version or found.version
+        found.doc, found.version = doc or found.doc, found.version or version
         return found
 
     def size(self) -> int:

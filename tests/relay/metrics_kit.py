@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,17 @@ def config(journal: Journal, url: str, **more: str) -> None:
     journal.write_config({**settings, "OTEL_METRIC_EXPORT_INTERVAL": "50", **more})
 
 
+def writers(journal: Journal, count: int, each: int, pause: float = 0.0) -> list[subprocess.Popen[bytes]]:
+    """Start so many processes, which write so many records each, to runs and to loose/."""
+    found = []
+    for number in range(count):
+        place = f"runs/{number + 1:032x}" if number % 2 else "loose/2026-01-01T00"
+        words = ["-m", "tests.relay.metrics_writer", journal.root, place, str(number * each), str(each)]
+        argv = [sys.executable, *words, str(pause)]
+        found.append(subprocess.Popen(argv, cwd=ROOT, env=clean_environ()))
+    return found
+
+
 class Worker:
     """A process that does nothing but what the worker for metrics does."""
 
@@ -139,6 +150,3 @@ def worker(journal: Journal) -> Iterator[Worker]:
         yield process
     finally:
         process.kill()
-
-
-Stepping = Callable[[], int]

@@ -127,7 +127,7 @@ def said(draw: st.DrawFn) -> tuple[int, list[bytes]]:
 
 @given(said())
 def test_cumulative_totals_of_processes_add_up(said: tuple[int, list[bytes]]) -> None:
-    """Whatever order they come in, restarts and repeats among them; and a total never goes down on the way."""
+    """Whatever order they come in, restarts and repeats among them; and no total goes down on the way."""
     wanted, lines = said
     added, last = Added(), 0
     for text in lines:

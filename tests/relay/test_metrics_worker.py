@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +13,8 @@ import pytest
 from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.relay import checkpoint
 from gastown_tracing.relay.files import Files
-from tests.conftest import ROOT, clean_environ
 from tests.processes import wait_until
-from tests.relay.metrics_kit import RUN, append, bd_call, config, worker
+from tests.relay.metrics_kit import RUN, append, bd_call, config, worker, writers
 from tests.relay.otlp_server import OtlpServer
 
 CALLS, DURATION = "gastown.bd.calls.total", "gastown.bd.duration_ms"
@@ -42,38 +39,20 @@ def series(server: OtlpServer, name: str) -> list[dict[str, Any]]:
     return [found for found in server.metrics()["series"] if found["name"] == name]
 
 
-def write(journal: Journal, writers: int, each: int, pause: float = 0.0) -> list[subprocess.Popen[bytes]]:
-    """Let so many processes at a time write so many records each, to runs and loose/."""
-    found = []
-    for number in range(writers):
-        place = f"runs/{number + 1:032x}" if number % 2 else "loose/2026-01-01T00"
-        argv = [
-            "-m",
-            "tests.relay.metrics_writer",
-            journal.root,
-            place,
-            str(number * each),
-            str(each),
-            str(pause),
-        ]
-        found.append(subprocess.Popen([sys.executable, *argv], cwd=ROOT, env=clean_environ()))
-    return found
-
-
 def test_ten_thousand_records_are_ten_thousand_however_often_it_is_killed(
     journal: Journal, server: OtlpServer
 ) -> None:
     """8 processes write while it is killed again and again: exactly 10,000, and nothing ever goes down."""
     config(journal, server.url("metrics"))
-    writers = write(journal, 8, 1250, 0.001)
+    running = writers(journal, 8, 1250, 0.001)
     moment = random.Random(5)  # noqa: S311 # when it is killed is no secret
     killed = 0
-    while any(writer.poll() is None for writer in writers) or killed < 10:
+    while any(writer.poll() is None for writer in running) or killed < 10:
         with worker(journal) as process:
             time.sleep(moment.uniform(0.0, 0.3))
             process.kill()
             killed += 1
-    assert [writer.wait() for writer in writers] == [0] * 8
+    assert [writer.wait() for writer in running] == [0] * 8
     with worker(journal) as process:
         wait_until(lambda: total(server) >= 10_000, "all records")
         assert process.stop() == 0
