@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import http.client
 import socket
 import ssl
+import threading
 import urllib.parse
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -123,21 +125,34 @@ def request(
 ) -> Answer:
     """Return what a GET, or a POST of `body`, is answered with; `path` stands for the site's own.
 
-    Each step has `seconds`. Raises Failed.
+    To connect and to answer it has `seconds` each. Raises Failed.
     """
     sent = {"User-Agent": "gastown-doctor", "Connection": "close", **(headers or {})}
     if site.user:
         sent.setdefault("Authorization", f"Basic {base64.b64encode(site.user.encode()).decode()}")
     connection = site.connect(seconds)
+    late = threading.Event()
+    # A socket's timeout is for each read; who sends a byte a second would never end.
+    alarm = threading.Timer(seconds, _hang_up, (connection.sock, late))
+    alarm.daemon = True
+    alarm.start()
     try:
         connection.request("GET" if body is None else "POST", path or site.path, body, sent)
         answer = connection.getresponse()
         data = answer.read(_LIMIT)
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        raise Failed("HTTP", f"no HTTP answer: {_words(error)}") from error
+    except (OSError, ValueError, AttributeError, http.client.HTTPException) as error:
+        words = "no answer in time" if late.is_set() else _words(error)
+        raise Failed("HTTP", f"no HTTP answer: {words}") from error
     finally:
+        alarm.cancel()
         connection.close()
     return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, data)
+
+
+def _hang_up(channel: socket.socket, late: threading.Event) -> None:
+    late.set()
+    with contextlib.suppress(OSError):
+        channel.shutdown(socket.SHUT_RDWR)
 
 
 def _words(error: Exception) -> str:
