@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT, clean_environ
+from tests.relay.service_kit import Town
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +80,19 @@ def test_the_demo_runs_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     facts = json.loads(shown.stdout)
     assert Path(facts["html"]).exists()
+    _relay_starts_and_ends(home, {**env, "GT_OTEL_RELAY": "true"}, tmp_path)
+
+
+def _relay_starts_and_ends(home: Path, env: dict[str, str], cwd: Path) -> None:
+    """A command starts the installed relay, by the shell launcher as by the console script."""
+    launch = [home / "bin/python", "-m", "gastown_tracing.shims.launcher", cwd / "launch"]
+    subprocess.run(launch, env=env, cwd=cwd, check=True)
+    for words in ([home / "bin/gt-trace", "exec"], [cwd / "launch"]):
+        subprocess.run([*words, "--", "true"], env=env, cwd=cwd, check=True)
+        found = Town(Path(env["GT_OTEL_JOURNAL"]), env)
+        try:
+            pid = found.running()
+            assert Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"{home}/bin/python".encode())
+        finally:
+            found.end()
+        found.outdate()
