@@ -93,13 +93,7 @@ def test_protobuf_alone_is_found_out(tmp_path: Path, doctor: Doctor, journal: Jo
     ],
 )
 def test_what_is_wrong_with_an_answer_is_said(
-    mode: str,
-    how: dict[str, int],
-    state: str,
-    said: str,
-    server: OtlpServer,
-    doctor: Doctor,
-    journal: Journal,
+    mode: str, status: int, state: str, said: str, bench: Bench
 ) -> None:
     """And what to do about it; no canary goes there."""
     bench.server.answer(mode, status=status)
