@@ -146,6 +146,8 @@ def request(
     finally:
         alarm.cancel()
         connection.close()
+    if late.is_set():  # an answer that was cut short may look like a whole one
+        raise Failed("HTTP", "no HTTP answer: no answer in time")
     return Answer(answer.status, {name.lower(): value for name, value in answer.getheaders()}, data)
 
 
