@@ -25,7 +25,7 @@ from gastown_tracing.relay.receiver.transcode import Json
 _SCHEMA = re.compile(r"https://opentelemetry\.io/schemas/\d{1,3}\.\d{1,3}\.\d{1,3}")
 #: The scopes of programs that are known, by how their names begin, and the service that such a program is.
 _KNOWN = {"com.anthropic.claude_code": CLAUDE, "github.com/steveyegge/beads": BEADS, "bd": BEADS}
-_SERVICES = {"claude-code": CLAUDE, "bd": BEADS, "gastown": BEADS}
+_SERVICES = {"claude-code": CLAUDE, "bd": BEADS}
 #: gt's scopes, of log records and metrics.
 GT_LOGS, GT_METRICS = "gastown", "github.com/steveyegge/gastown"
 
@@ -49,11 +49,7 @@ def rules_of(scope: Json, resource: Mapping[str, str]) -> Rules:
             return rules
     if name == GT_LOGS or name.startswith(GT_METRICS):
         return BEADS
-    return _SERVICES.get(resource.get("service.name", ""), OPEN) if not _is_ours(name) else OPEN
-
-
-def _is_ours(scope: str) -> bool:
-    return scope.partition(".")[0] == "gastown_tracing"
+    return _SERVICES.get(resource.get("service.name", ""), OPEN)
 
 
 class Gates:

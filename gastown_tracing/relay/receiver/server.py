@@ -128,7 +128,7 @@ class _Connection:
         self._socket = accepted
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=server.limits.headers)
         self._loop = asyncio.get_running_loop()
-        #: Whether no request is under way.
+        #: Whether it may be closed for another one: no request is under way whose sender knows the token.
         self.idle = True
         #: Whether the answer to the request that is may have no body.
         self._bodiless = False
@@ -169,7 +169,6 @@ class _Connection:
             except TimeoutError:
                 return None
             self._http.receive_data(data)
-        self.idle = False
         async with asyncio.timeout(self._server.limits.head):
             event = await self._event()
         if not isinstance(event, h11.Request):
@@ -188,6 +187,7 @@ class _Connection:
         """Read a request's body and return the answer. Raises Refused."""
         server, limits = self._server, self._server.limits
         signal = server.signal(request)
+        self.idle = False
         headers = {bytes(name): bytes(value).decode("latin-1") for name, value in request.headers}
         kind = media_type(headers.get(b"content-type", ""))
         packed = is_packed(headers.get(b"content-encoding", ""))
@@ -219,6 +219,7 @@ class _Connection:
     async def _refuse(self, error: Refused, kind: str) -> bool:
         """Answer that a request is not taken; what is left of it is read, so that the answer is seen."""
         self._server.note(str(error.status))
+        self.idle = True
         if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return False
         return await self._send(refused(error, kind))

@@ -83,12 +83,24 @@ def _to_json(descriptor: Descriptor) -> dict[int, tuple[str, _Convert, bool]]:
 
 def _writer(field: FieldDescriptor) -> _Convert:
     if field.type == FieldDescriptor.TYPE_MESSAGE:
-        return from_protobuf
+        return (
+            _pair
+            if field.message_type is not None and field.message_type.name == "KeyValue"
+            else from_protobuf
+        )
     if field.type == FieldDescriptor.TYPE_BYTES:
         return bytes.hex if field.name in _IDS else _base64
     if field.type in _64_BITS:
         return str
     return _real if field.type in _REALS else _same
+
+
+def _pair(pair: Any) -> Json:
+    """Return an attribute as `from_protobuf` does; most are text, and most of a request is attributes."""
+    value = pair.value
+    if value.WhichOneof("value") == "string_value":
+        return {"key": pair.key, "value": {"stringValue": value.string_value}}
+    return from_protobuf(pair)
 
 
 def _same(value: Any) -> Any:
