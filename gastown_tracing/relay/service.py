@@ -17,12 +17,14 @@ from gastown_tracing.relay import daemon, parts, surroundings
 from gastown_tracing.relay.files import Files
 from gastown_tracing.relay.lock import Lock
 from gastown_tracing.relay.logfile import Log, iso
+from gastown_tracing.relay.settings import URLS
 from gastown_tracing.relay.sources import Sources
 from gastown_tracing.relay.status import StatusFile, cleaned, memory
 from gastown_tracing.relay.watching import Clocks, Code, Configuration
 
 if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.relay.settings import Settings
 
 #: Seconds between two looks at the journal: while something happens, and when nothing has for some time.
 LIVELY, IDLE = 0.25, 1.0
@@ -70,8 +72,10 @@ class Service:
         self._problem = ""
         self._why = ""
         self._errors = 0
-        self._end = threading.Event()
+        self._wake = threading.Event()
         self._reread = False
+        #: Where each signal goes, as the log has it.
+        self._said: dict[str, str] = {}
         self._active = self._began
         self._due: dict[str, float] = {}
 
@@ -84,7 +88,8 @@ class Service:
         while not self._why:
             self._turn(time.monotonic())
             if not self._why:
-                self._end.wait(self._pause(time.monotonic()))
+                self._wake.wait(self._pause(time.monotonic()))
+                self._wake.clear()
         self._finish()
         return self._why
 
@@ -93,10 +98,11 @@ class Service:
             if self._why:  # asked twice
                 os._exit(128 + number)
             self._why = f"it got {signal.Signals(number).name}"
-            self._end.set()
+            self._wake.set()
 
         def reread(_number: int, _frame: object) -> None:
             self._reread = True
+            self._wake.set()
 
         for number in _SIGNALS:
             signal.signal(number, end)
@@ -109,7 +115,7 @@ class Service:
 
     def _turn(self, now: float) -> None:
         """Do what is due."""
-        if self._is_due("often", now, _OFTEN):
+        if self._is_due("often", now, _OFTEN) or self._reread:
             self._guarded("look after itself", lambda: self._look(now))
         if self._why:
             return
@@ -133,7 +139,9 @@ class Service:
             self._why = UPGRADED
 
     def _configure(self, *, force: bool) -> None:
-        self._reread = False
+        if self._reread:
+            self._reread = False
+            self._log.say("reading config.json again: SIGHUP")
         changed = self._configuration.read(force=force)
         if self._configuration.problem != self._problem:
             self._problem = self._configuration.problem
@@ -142,12 +150,19 @@ class Service:
         if not changed or settings is None:
             return
         surroundings.use_path(settings.file.get("PATH", ""))
-        for signal_name in ("traces", "logs", "metrics"):
-            endpoint = settings.endpoint(signal_name)
-            self._log.say(f"{signal_name} go to {endpoint.url if endpoint else 'no endpoint'}")
-        for problem in settings.problems:
-            self._log.say(problem)
+        self._announce(settings)
         self._parts.configure(settings)
+
+    def _announce(self, settings: Settings) -> None:
+        """Write into the log where everything goes, where that is news, and what is wrong with it."""
+        for name in URLS:
+            endpoint = settings.endpoint(name)
+            where = endpoint.url if endpoint else "no endpoint"
+            if self._said.get(name) != where:
+                self._said[name] = where
+                self._log.say(f"{name} go to {where}")
+        for problem in settings.problems:
+            self._log.seldom(problem)
 
     def _pause(self, now: float) -> float:
         return LIVELY if now - self._active < _CALM else IDLE
