@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from gastown_tracing.config import RECEIVER
+from gastown_tracing.shims.waking import is_wanted
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-from gastown_tracing.config import RECEIVER
+    from gastown_tracing.config import Telemetry
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
@@ -34,6 +37,25 @@ WANTED = {
 #: Set to anything, these lead the agent's spans elsewhere (OTLP exporter specification: per-signal beats
 #: general).
 DIVERTING = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
+
+
+def address(telemetry: Telemetry) -> str:
+    """Return the receiver's base URL, "" where there is none.
+
+    In a journal that no relay has seen yet it is drawn here, for the relay to take: the very first session's
+    agent shall be heard, too.
+    """
+    found = telemetry.config.file.get(RECEIVER, "")
+    if found or not is_wanted(telemetry):
+        return found
+    from gastown_tracing.relay.receiver import address as drawing  # once a journal
+
+    try:
+        drawn, bound = drawing.draw()
+        bound.close()
+        return drawing.keep(telemetry.journal, drawn)
+    except OSError:  # no port, a full disk: this session does without
+        return ""
 
 
 def variables(address: str, present: Mapping[str, str]) -> dict[str, str]:

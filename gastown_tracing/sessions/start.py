@@ -210,5 +210,4 @@ def session_variables_for(
             town_root=find_town_root(env, request.work_dir),
         )
         return {**who, **_given(request, env)}
-    address = telemetry.config.file.get(config.RECEIVER, "")
-    return {**session_env(handle, env), **receiver.variables(address, present)}
+    return {**session_env(handle, env), **receiver.variables(receiver.address(telemetry), present)}

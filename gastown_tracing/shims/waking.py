@@ -24,7 +24,7 @@ def wake(telemetry: "Telemetry", program: str) -> None:
     `program` is who speaks in debug notes.
     """
     try:
-        if not _asked(telemetry.journal.root) and not _unwanted(telemetry):
+        if not _asked(telemetry.journal.root) and is_wanted(telemetry):
             from gastown_tracing.relay.daemon import ask  # once a minute at most, and never while it runs
 
             ask(telemetry.journal)
@@ -40,5 +40,6 @@ def _asked(root: str) -> bool:
     return abs(time.time() - noted) < STANDS  # a note from the future is one of a clock that was wrong
 
 
-def _unwanted(telemetry: "Telemetry") -> bool:
-    return telemetry.config.get(RELAY).strip().lower() in _OFF
+def is_wanted(telemetry: "Telemetry") -> bool:
+    """Say whether a relay is to be started on demand."""
+    return telemetry.config.get(RELAY).strip().lower() not in _OFF

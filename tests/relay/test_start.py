@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pty
 import resource
@@ -369,6 +370,17 @@ def _started(pid: int) -> str:
     from gastown_tracing.sessions import processes
 
     return processes.start_time(pid)
+
+
+def test_the_very_first_session_gets_the_receivers_address(town: Town) -> None:
+    """It is drawn before there is a relay, which then listens there."""
+    words = ["session", "start", "--role", "mayor", "--here", "--", "printenv", "GT_OTEL_RECEIVER"]
+    said = town(*words).stdout.strip()
+    assert said == json.loads((town.root / "config.json").read_text())["GT_OTEL_RECEIVER"]
+    town.running()
+    wait_until(lambda: town.status().get("receiver", {}).get("state") == "listening", "the receiver")
+    assert said.startswith(f"{town.status()['receiver']['endpoint']}/")
+    assert town(*words).stdout.strip() == said
 
 
 def test_a_demo_leaves_no_relay_behind(town: Town) -> None:
