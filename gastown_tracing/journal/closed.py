@@ -35,10 +35,21 @@ _ROOT = (
 
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _PART = re.compile(r"([0-9a-f]{32})(?:~([1-9]\d{0,5}))?")
+_OLDER = re.compile(r"[^/]+/[0-9a-f]{32}(?:~[1-9]\d{0,5})?")
 _LINE = re.compile(rb'^\{"name":"([0-9a-f]{32}(?:~[1-9]\d{0,5})?)",.*$', re.MULTILINE)
 
 #: A writer that had a file open may add to it for a while after its run was moved.
 LATE_NS = 120 * 10**9
+
+#: What a line has, beside `end`: numbers, and what else.
+_NUMBERS = ("start", "last", "spans", "errors", "bytes")
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    "info": dict,
+    "pane": str,
+    "root": (dict, type(None)),
+    "primed": list,
+    "older": list,
+}
 
 #: What a damaged line can make of the code below.
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
@@ -117,7 +128,7 @@ def sizes(journal: Journal, date: str) -> dict[str, tuple[int, int]]:
     for name, line in _lines(journal, date):
         entry = _load(line) if name in there else None
         if entry is not None:
-            found[name] = int(entry["end"] or entry["last"]), int(entry["bytes"])
+            found[name] = entry["end"] or entry["last"], entry["bytes"]
     return found
 
 
@@ -216,15 +227,24 @@ def _lines(journal: Journal, date: str) -> Iterator[tuple[str, bytes]]:
 
 
 def _load(line: bytes) -> dict[str, Any] | None:
-    """Return a line's object, None where it is damaged."""
+    """Return a line's object, its numbers as such; None where it is damaged."""
     try:
         entry = json.loads(line)
-        numbers = [entry["start"], entry["last"], entry["end"] or 0, *map(entry.get, ("spans", "errors"))]
-        whole = min(map(int, [*numbers, entry["bytes"]])) >= 0 and isinstance(entry["info"], dict)
-        lists = isinstance(entry["primed"], list) and isinstance(entry["older"], list)
-        return entry if whole and lists and isinstance(entry["pane"], str) else None
+        entry |= {key: _number(entry[key]) for key in _NUMBERS}
+        entry["end"] = None if entry["end"] is None else _number(entry["end"])
+        right = all(isinstance(entry[key], kinds) for key, kinds in _KINDS.items())
     except _MALFORMED:
         return None
+    return entry if right else None
+
+
+def _number(value: object) -> int:
+    """Return a number as a line has it: decimal digits, or a JSON integer. Raises ValueError."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        return int(value)
+    raise ValueError("not a number")
 
 
 def _run(journal: Journal, date: str, trace_id: str, names: list[str], line: bytes) -> Run | None:
@@ -234,10 +254,10 @@ def _run(journal: Journal, date: str, trace_id: str, names: list[str], line: byt
         return None
     closed = f"{journal.root}/closed"
     places = [f"{closed}/{date}/{name}" for name in reversed(names)]
-    places += [place for older in entry["older"] if (place := f"{closed}/{older}") not in places]
-    start, end = int(entry["start"]), None if entry["end"] is None else int(entry["end"])
-    root = None
-    if isinstance(entry["root"], dict):
+    others = [str(older) for older in entry["older"] if _OLDER.fullmatch(str(older))]
+    places += [place for older in others if (place := f"{closed}/{older}") not in places]
+    start, end, root = entry["start"], entry["end"], None
+    if entry["root"] is not None:
         root = ReadSpan(trace_id, "", start_ns=start, end_ns=end or 0, attributes=entry["root"])
         root.resource, root.scope, root.scope_version = {}, "", ""
     return Run(
@@ -249,8 +269,8 @@ def _run(journal: Journal, date: str, trace_id: str, names: list[str], line: byt
         root=root,
         start_ns=start,
         end_ns=end,
-        last_activity_ns=int(entry["last"]),
-        summary=Summary(tuple(map(str, entry["primed"])), int(entry["spans"]), int(entry["errors"])),
+        last_activity_ns=entry["last"],
+        summary=Summary(tuple(map(str, entry["primed"])), entry["spans"], entry["errors"]),
     )
 
 
