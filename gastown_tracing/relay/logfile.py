@@ -18,7 +18,9 @@ KEPT = 2
 #: Characters of one line.
 _LINE_LIMIT = 8192
 
-_URL = re.compile(r"(https?://)([^\s/?#@]*@)?([^\s?#]*)([?#][^\s'\")]*)?")
+_USER = re.compile(r"(https?://)[^\s/?#@]*@")
+#: A path's query; urllib3 names the path alone.
+_QUERY = re.compile(r"(/[^\s?#'\"]*)[?#][^\s'\"),]*")
 
 
 def iso(seconds: float) -> str:
@@ -28,7 +30,7 @@ def iso(seconds: float) -> str:
 
 def without_secrets(text: str) -> str:
     """Return text whose URLs have neither user names and passwords nor queries in them."""
-    return _URL.sub(lambda found: found[1] + found[3], text)
+    return _QUERY.sub(r"\1", _USER.sub(r"\1", text))
 
 
 class Log:
