@@ -68,9 +68,25 @@ METRICS = {
             "gastown.town.disk_free_bytes", "Free space of the town's and the journal's disks.", ("path",)
         ),
         _gauge("gastown.relay.lag_ms", "The age of the oldest record that an endpoint has not taken.", _TO),
-        _gauge("gastown.relay.pending", "Records that wait for an endpoint.", _TO),
+        _gauge("gastown.relay.pending", "Bytes of records that wait for an endpoint.", _TO),
+        _counter(
+            "gastown.relay.sent.total", "Records, or points of metrics, that an endpoint has taken.", _TO
+        ),
+        _counter(
+            "gastown.relay.retries.total",
+            "Requests that an endpoint did not take, and that are repeated.",
+            _TO,
+        ),
+        _counter(
+            "gastown.relay.rejected.total", "Records of requests that an endpoint took but for these.", _TO
+        ),
+        _counter("gastown.relay.skipped_lines.total", "Lines of the journal that are no records.", _TO),
         _counter("gastown.relay.dead_letters.total", "Records that an endpoint refused for good.", _TO),
-        _counter("gastown.relay.duplicates_dropped.total", "Records that had been sent before.", _TO),
+        _counter("gastown.relay.duplicates_dropped.total", "Records that had come before.", _TO),
+        _counter("gastown.relay.received.total", "Records that others exported to the relay.", ("signal",)),
+        _counter(
+            "gastown.relay.left_out.total", "Points of others' metrics that are not sent on.", ("reason",)
+        ),
         _gauge("gastown.session.idle_ms", "Time since a session's last record.", _PLACE),
         _gauge("gastown.sessions.live", "Sessions that live.", ("role", "rig")),
     )

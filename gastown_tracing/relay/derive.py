@@ -15,6 +15,7 @@ import orjson
 from gastown_tracing._version import VERSION
 from gastown_tracing.events.labels import Reading
 from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.events.schema import COUNTER
 from gastown_tracing.journal.parse import parse_logs, read_attributes, read_time
 from gastown_tracing.relay.series import Exemplar, Histogram, Items, Named, Sum
 
@@ -190,7 +191,8 @@ def measure(
     if named is None:
         named = _NAMED[metric.name] = Named(SCOPE, metric.name, metric.kind)
     family = book.family(named, metric.doc, VERSION)
-    if family is None or isinstance(amount, bool) or not -_LARGEST < amount < _LARGEST:
+    least = 0 if metric.kind == COUNTER else -_LARGEST
+    if family is None or isinstance(amount, bool) or not least <= amount < _LARGEST:
         return
     series = family.get(resource, labels, start_ns, metric.buckets)
     if isinstance(series, Histogram):
@@ -198,7 +200,7 @@ def measure(
             series = family.renew(resource, labels, start_ns, metric.buckets)
         taken = series.record(amount, exemplar)
     elif isinstance(series, Sum):
-        taken = amount >= 0 and series.add(amount, exemplar)
+        taken = series.add(amount, exemplar)
     else:
         taken = series.set(amount, start_ns, exemplar)
     if taken:

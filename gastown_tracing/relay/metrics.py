@@ -111,6 +111,7 @@ class MetricsWorker:
         self._end = 0.0
         self._missing: set[str] = set()
         self._whole_due = 0.0
+        self._settings = 0
         self._outbox = Outbox(connect, log)
         self._endpoint: Endpoint | None = None
         self._interval = INTERVAL / 1000
@@ -167,6 +168,7 @@ class MetricsWorker:
         self._interval = int(text or INTERVAL) / 1000
         self._endpoint = settings.endpoint(NAME)
         self._outbox.reconfigure(self._endpoint)
+        self._settings += 1
         self._whole_due = 0.0
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
@@ -228,7 +230,7 @@ class MetricsWorker:
         """Save what there is and hand it to whoever sends it; what cannot be saved is not sent."""
         for delivery in self._outbox.delivered():
             self._acknowledge(delivery)
-        counted = self._ask()
+        counted, settings = self._ask(), self._settings
         if not self._outbox.ready(now, last=last):
             self._save(force=counted)
             return
@@ -242,12 +244,12 @@ class MetricsWorker:
         if entries:
             sent = [(entry.series, dict(entry.series.exemplars)) for entry in entries]
             requests = list(encode(entries, self._last_ns, self.base))
-            self._outbox.hand(Delivery(turn, whole, requests, sent))
+            self._outbox.hand(Delivery(turn, whole, settings, requests, sent))
 
     def _acknowledge(self, delivery: Delivery) -> None:
         """Take note that an endpoint has these: exemplars are sent once."""
         self._exported = max(self._exported, delivery.turn)
-        if delivery.whole:
+        if delivery.whole and delivery.settings == self._settings:
             self._whole_due = time.monotonic() + WHOLE
         for series, exemplars in delivery.series:
             for bucket, found in exemplars.items():

@@ -73,10 +73,14 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one export says: the book's `turn` it is of, whether it is everything, and the exemplars in it."""
+    """What one export says: the book's `turn` it is of, whether it is everything, and the exemplars in it.
+
+    `settings` tells under which settings it was made, counted from the first.
+    """
 
     turn: int
     whole: bool
+    settings: int
     requests: list[Request]
     series: list[tuple[Series, dict[int, Exemplar]]]
 

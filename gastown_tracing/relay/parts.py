@@ -121,9 +121,12 @@ class Parts:
 
     def _metrics(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.metrics import MetricsWorker
+        from gastown_tracing.relay.reporting import Reporter
 
         module: Any = importlib.import_module("gastown_tracing.relay.http")
-        return MetricsWorker(self._journal, self._files, settings, self._log.say, connect=module.Client)
+        worker = MetricsWorker(self._journal, self._files, settings, self._log.say, connect=module.Client)
+        worker.before_export.append(Reporter(worker, self.status))
+        return worker
 
     def _receiver(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.receiver.worker import Receiver

@@ -154,13 +154,16 @@ class Sums:
                 gauge.changed = self._book.turn
             return
         bounds = tuple(float(bound) for bound in point.get("explicitBounds", ()))
-        since = min(start_ns, self._now())
-        series = family.get(resource, labels, since, bounds)
+        counts = family.named.kind == HISTOGRAM
+        value = _histogram(point, len(bounds)) if counts else [_number(point)]
+        if family.named.monotonic and min((value[0], *value[2:])) < 0:
+            self._drop("negative")
+            return
+        series = family.get(resource, labels, min(start_ns, self._now()), bounds)
         if isinstance(series, Histogram) and series.bounds != bounds:
             self._drop("bounds")
             return
         key = [stream, sorted(attributes.items(), key=_first), bounds]
-        value = _histogram(point, len(bounds)) if isinstance(series, Histogram) else [_number(point)]
         if delta:
             added = value if self._is_new(_digest(key), time_ns) else None
         else:
@@ -168,9 +171,7 @@ class Sums:
             added = self._increment(_digest([*key, start]), time_ns, value, resets=not start)
         if added is None:
             self.repeated += 1
-        elif family.named.monotonic and min((added[0], *added[2:])) < 0:
-            self._drop("negative")
-        elif any(added) and _add(series, added):
+        elif (any(added) or not series.changed) and _add(series, added):
             series.changed = self._book.turn
         if isinstance(series, Histogram) and added is not None and added[0]:
             series.reach(_optional(point, "min"), _optional(point, "max"))
