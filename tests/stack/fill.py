@@ -1,7 +1,7 @@
 """A small town's telemetry as OTLP protobuf, built from the data model: what the stack's queries run against.
 
-Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it. Every event is there once
-that it succeeds and, where it can, once that it fails; every metric has a point each half minute.
+Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it. Every event is there
+once that it succeeds and, where it can, once that it fails; every metric has a point each half minute.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE
+from opentelemetry.proto.metrics.v1.metrics_pb2 import AGGREGATION_TEMPORALITY_CUMULATIVE, ScopeMetrics, Sum
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge as GaugeData
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Histogram as HistogramData
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from gastown_tracing.events.commands import DURATIONS
@@ -33,7 +35,7 @@ from gastown_tracing.events.schema import (
     Event,
     Metric,
 )
-from propagation.run import root_span_id
+from propagation.run import root_span_id, to_uuid
 
 Value = str | bool | int | float
 
@@ -143,7 +145,7 @@ def _resource(agent: Agent, service: str = "gastown") -> Iterator[KeyValue]:
     return _attributes({**fixed, "service.instance.id": agent.run, **agent.resource})
 
 
-# --- log records and spans -------------------------------------------------------------------------------------------
+# --- log records and spans
 
 
 @dataclass(frozen=True)
@@ -159,9 +161,13 @@ class Recorded:
     @property
     def attributes(self) -> dict[str, Value]:
         """Return what stands on its log record and on its span."""
-        outcome = {"status": "error", "error": "exit code 1"} if self.failed else {"status": "ok", "error": ""}
+        outcome = (
+            {"status": "error", "error": "exit code 1"} if self.failed else {"status": "ok", "error": ""}
+        )
         own = {found.name: _sample(found) for found in self.event.attributes if not found.default}
         identity = {**self.agent.record, "run.id": self.agent.run}
+        if any(found.name == "run.uuid" for found in self.event.attributes):
+            own["run.uuid"] = to_uuid(self.agent.run)
         own = {name: value for name, value in own.items() if name not in identity or name == "agent_type"}
         if self.event.name == "agent.event":
             own["role"] = "assistant"
@@ -173,7 +179,9 @@ def recorded(now_ns: int) -> list[Recorded]:
     kinds = [(event, failed) for event in EVENTS.values() for failed in (False, True)[: 1 + event.outcome]]
     step = LASTED * SECOND // len(kinds)
     return [
-        Recorded(event, agent, now_ns - LASTED * SECOND + number * step, failed, _span_id(event, agent, number))
+        Recorded(
+            event, agent, now_ns - LASTED * SECOND + number * step, failed, _span_id(event, agent, number)
+        )
         for number, (event, failed) in enumerate(kinds)
         for agent in AGENTS
     ]
@@ -246,11 +254,13 @@ def _root(agent: Agent, now_ns: int) -> Span:
         kind=Span.SPAN_KIND_INTERNAL,
         start_time_unix_nano=now_ns - LASTED * SECOND,
         end_time_unix_nano=now_ns,
-        attributes=_attributes({**agent.record, "run.id": agent.run, "gen_ai.operation.name": "invoke_agent"}),
+        attributes=_attributes(
+            {**agent.record, "run.id": agent.run, "gen_ai.operation.name": "invoke_agent"}
+        ),
     )
 
 
-# --- metrics -----------------------------------------------------------------------------------------------------------
+# --- metrics
 
 
 @dataclass(frozen=True)
@@ -295,11 +305,13 @@ def _of_events() -> list[Metric]:
 
 
 def metrics(now_ns: int) -> ExportMetricsServiceRequest:
-    """Return ten minutes of every metric, cumulative."""
+    """Return ten minutes of every metric, cumulative, under the attributes that the relay sends them with."""
+    services = {"gastown": (*_of_events(), *METRICS.values()), "bd": BD, "claude-code": CLAUDE}
     request = ExportMetricsServiceRequest()
     for agent in AGENTS:
-        for service, found in (("gastown", (*_of_events(), *METRICS.values())), ("bd", BD), ("claude-code", CLAUDE)):
-            scope = request.resource_metrics.add(resource={"attributes": _resource_of(agent, service)}).scope_metrics.add()
+        for service, found in services.items():
+            resource = {"attributes": _resource_of(agent, service)}
+            scope = request.resource_metrics.add(resource=resource).scope_metrics.add()
             _add_series(scope, _merged(found), agent, now_ns)
     return request
 
@@ -310,57 +322,64 @@ def _resource_of(agent: Agent, service: str) -> Iterator[KeyValue]:
     return _resource(shared, service)
 
 
-def _merged(found: Sequence[Metric | Foreign]) -> list[tuple[str, str, str, list[dict[str, Value]], Sequence[float]]]:
-    """Return (name, kind, unit, series' labels, buckets) a metric; one that several events feed is one."""
-    merged: dict[str, tuple[str, str, str, list[dict[str, Value]], Sequence[float]]] = {}
+@dataclass
+class Series:
+    """One metric: its name, kind and unit, the upper bounds of its buckets, and the labels of each series."""
+
+    name: str
+    kind: str
+    unit: str
+    buckets: Sequence[float]
+    labels: list[dict[str, Value]]
+
+
+def _merged(found: Sequence[Metric | Foreign]) -> list[Series]:
+    """Return the metrics to send; one that several events feed is one."""
+    merged: dict[str, Series] = {}
     for metric in found:
-        unit = metric.unit if isinstance(metric, Foreign) else ""
-        buckets = (metric.buckets if isinstance(metric, Metric) else ()) or DURATIONS
-        series = merged.setdefault(metric.name, (metric.name, metric.kind, unit, [], buckets))[3]
-        names = metric.labels if isinstance(metric, Foreign) else tuple(metric.labels)
-        fixed: dict[str, Value] = {} if isinstance(metric, Foreign) else dict(metric.fixed)
-        labels = {name: _SAMPLES.get(name, f"a {name}") for name in names} | fixed
-        if "status" in labels:
-            series.extend({**labels, "status": status} for status in ("ok", "error"))
-        else:
-            series.append(labels)
+        ours = isinstance(metric, Metric)
+        unit, buckets = ("", metric.buckets) if ours else (metric.unit, ())
+        series = Series(metric.name, metric.kind, unit, buckets or DURATIONS, [])
+        series = merged.setdefault(metric.name, series)
+        labels = {name: _SAMPLES.get(name, f"a {name}") for name in metric.labels}
+        labels.update(metric.fixed if ours else {})
+        outcomes = ("ok", "error") if "status" in labels else ()
+        series.labels.extend([{**labels, "status": status} for status in outcomes] or [labels])
     return list(merged.values())
 
 
 _OWN_LABELS = ("role", "rig", "session", "agent_type")
 
 
-def _add_series(
-    scope: object,
-    found: list[tuple[str, str, str, list[dict[str, Value]], Sequence[float]]],
-    agent: Agent,
-    now_ns: int,
-) -> None:
+def _add_series(scope: ScopeMetrics, found: list[Series], agent: Agent, now_ns: int) -> None:
     identity = {**agent.record, "session": agent.record["session_id"]}
-    for name, kind, unit, series, buckets in found:
-        metric = scope.metrics.add(name=name, unit=unit)  # type: ignore[attr-defined]
-        data = {COUNTER: metric.sum, HISTOGRAM: metric.histogram, GAUGE: metric.gauge}[kind]
-        if kind != GAUGE:
+    for one in found:
+        metric = scope.metrics.add(name=one.name, unit=one.unit)
+        data = {COUNTER: metric.sum, HISTOGRAM: metric.histogram, GAUGE: metric.gauge}[one.kind]
+        if one.kind != GAUGE:
             data.aggregation_temporality = AGGREGATION_TEMPORALITY_CUMULATIVE
-        if kind == COUNTER:
+        if one.kind == COUNTER:
             data.is_monotonic = True
-        for labels in series:
+        for labels in one.labels:
             own = {key: identity[key] for key in _OWN_LABELS if key in labels}
-            _add_points(data, kind, {**labels, **own}, buckets, now_ns)
+            _add_points(data, one, {**labels, **own}, now_ns)
 
 
-def _add_points(data: object, kind: str, labels: dict[str, Value], buckets: Sequence[float], now_ns: int) -> None:
+def _add_points(
+    data: Sum | HistogramData | GaugeData, one: Series, labels: dict[str, Value], now_ns: int
+) -> None:
     start = now_ns - LASTED * SECOND
     for number in range(1, LASTED // INTERVAL + 1):
-        time_ns = start + number * INTERVAL * SECOND
-        point = data.data_points.add(time_unix_nano=time_ns, attributes=_attributes(labels))  # type: ignore[attr-defined]
-        if kind != GAUGE:
+        point = data.data_points.add(
+            time_unix_nano=start + number * INTERVAL * SECOND, attributes=_attributes(labels)
+        )
+        if one.kind != GAUGE:
             point.start_time_unix_nano = start
-        if kind == HISTOGRAM:
-            point.explicit_bounds.extend(buckets)
-            point.bucket_counts.extend([number] * (len(buckets) + 1))
-            point.count, point.sum = number * (len(buckets) + 1), number * 100.0
-        elif kind == COUNTER:
+        if one.kind == HISTOGRAM:
+            point.explicit_bounds.extend(one.buckets)
+            point.bucket_counts.extend([number] * (len(one.buckets) + 1))
+            point.count, point.sum = number * (len(one.buckets) + 1), number * 100.0
+        elif one.kind == COUNTER:
             point.as_int = 2 * number
         else:
             point.as_double = 1.0
