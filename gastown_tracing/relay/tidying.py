@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gastown_tracing.relay.files import Files
 
 #: Bytes that a file of dead letters may have before it is set aside, for the one after it to take its place.
-DEAD_LETTERS = 64 << 20
+DEAD_LETTERS = 32 << 20
 _SET_ASIDE = ".1"
 _BLOCK = 1 << 20
 

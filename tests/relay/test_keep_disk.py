@@ -1,0 +1,76 @@
+"""A full disk: nothing is lost or half done, room is made, and with room again everything goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gastown_tracing.journal import closed, reader
+from gastown_tracing.journal.layout import create
+from tests.relay.keep_kit import DAY, NOON, House, closed_run, shelved, tree
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 512 KiB; it is gone with the process that holds it."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("only root can mount a tmpfs, with unshare")
+    script = f'mount -t tmpfs -o size=512k none "{tmp_path}" && echo ready && exec sleep 1000'
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            if not holder.stdout or holder.stdout.readline() != "ready\n":
+                pytest.skip("a tmpfs cannot be mounted here")
+            yield Path(f"/proc/{holder.pid}/root{tmp_path}")
+        finally:
+            holder.kill()
+
+
+def fill(disk: Path) -> None:
+    """Fill a small file system to the last byte; removing `filler` makes room again."""
+    with open(disk / "filler", "ab", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * 512):
+            pass
+
+
+def test_runs_wait_on_a_full_disk_and_go_when_there_is_room(disk: Path) -> None:
+    """What cannot be noted is not moved: a crash now would not be understood. It is said once a round."""
+    journal = create(str(disk / "journal"))
+    run = closed_run(journal, 1)
+    house = House(journal, ships=False)
+    house.spend(0)
+    fill(disk)
+    for _ in range(3):
+        house.spend(30)
+    assert tree(journal) == {f"runs/{run}"}
+    assert "No space left" in house.log[0]
+    assert house.keeper.status()["watched"] == 0
+    (disk / "filler").unlink()
+    house.spend(30)
+    house.spend(90)
+    assert tree(journal) == {f"closed/2026-11-20/{run}"}
+    assert reader.list_runs(journal)[0].summary is not None
+
+
+def test_retention_makes_room_on_a_full_disk(disk: Path) -> None:
+    """Runs go, and their lines with them, though not a byte can be written; then others can be moved."""
+    journal = create(str(disk / "journal"))
+    for number in range(1, 4):
+        shelved(journal, number, NOON - number * DAY, spans=20)
+    run = closed_run(journal, 9)
+    size = closed.size_of(journal.run_dir(run))
+    house = House(journal, ships=False, GT_OTEL_RETENTION_BYTES=str(size))
+    house.spend(0)
+    fill(disk)
+    house.spend(30)
+    assert f"runs/{run}" in tree(journal)
+    house.retain()
+    assert tree(journal) == {f"runs/{run}"}
+    assert closed.dates(journal) == []
+    house.spend(30)
+    assert tree(journal) == {f"closed/2026-11-20/{run}"}
