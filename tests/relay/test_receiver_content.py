@@ -260,6 +260,40 @@ def test_a_gate_may_be_opened_while_the_receiver_runs(journal_root: Path) -> Non
         assert "second secret" in found.text()
 
 
+def test_what_is_around_records_is_gated_too(journal_root: Path) -> None:
+    """Entities and schemas of a resource, a scope's attributes and version, and names that are none."""
+    request = claude("user_prompt")(CANARY)
+    (group,) = request["resourceSpans"]
+    group["schemaUrl"] = f"https://example.org/{CANARY}"
+    group["resource"]["entityRefs"] = [{"type": CANARY, "idKeys": [CANARY]}]
+    (part,) = group["scopeSpans"]
+    part["schemaUrl"] = f"https://example.org/{CANARY}"
+    part["scope"].update(version=CANARY, attributes=pairs(a=CANARY))
+    (one,) = part["spans"]
+    link = {"traceId": TRACE, "spanId": SPAN, "traceState": f"a={CANARY}", "attributes": pairs(a=CANARY)}
+    event = {"name": CANARY, "attributes": pairs(output=CANARY)}
+    one.update(name=CANARY, traceState=f"a={CANARY}", links=[link], events=[event])
+    one["status"] = {"code": 2, "message": CANARY}
+    with receiving(journal_root) as found:
+        assert found.post("traces", request).status == 200
+        assert len(found.records("traces")) == 1
+        assert CANARY not in found.text()
+
+
+def test_messages_of_models_are_content_in_bodies_too(journal_root: Path) -> None:
+    """GenAI events carry them in their bodies, and name themselves in either place."""
+    body = {"kvlistValue": {"values": pairs(content=CANARY)}}
+    events = [
+        {"eventName": "gen_ai.user.message", "body": body},
+        {"attributes": pairs(event__name="gen_ai.choice"), "body": body},
+        {"eventName": "gen_ai.choice", "body": {"stringValue": CANARY}},
+    ]
+    with receiving(journal_root) as found:
+        assert found.post("logs", logs(*events)).status == 200
+        assert len(found.records("logs")) == 3
+        assert CANARY not in found.text()
+
+
 def test_command_lines_are_shown_as_our_own(journal_root: Path) -> None:
     """bd's as masked as the shim's, of git and gt the command, of any other program its length."""
     words = ["/usr/bin/bd", "update", "de-9bq", "--status=hooked", "-d", CANARY]

@@ -319,6 +319,19 @@ def test_only_this_machine_reaches_it(found: Receiving) -> None:
     assert listening == [f"0100007F:{found.port:04X}"]
 
 
+def test_a_request_under_way_is_answered_at_the_end(found: Receiving) -> None:
+    """Its sender would send it again, to a relay that has forgotten that it came."""
+    many = [span(TRACE, f"{number:016x}") for number in range(1, 4001)]
+    answers = []
+    client = threading.Thread(target=lambda: answers.append(found.post("traces", spans(*many)).status))
+    client.start()
+    wait_until(lambda: found.status["requests"] == 1, "it is being written")
+    found.receiver.stop(10)
+    client.join()
+    assert answers == [200]
+    assert len(found.records("traces")) == 4000
+
+
 def test_stop_ends_it_with_connections_open(journal_root: Path) -> None:
     """A connection that nobody closes does not keep it."""
     with receiving(journal_root) as found, raw(found) as connection:

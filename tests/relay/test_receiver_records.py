@@ -131,6 +131,58 @@ def test_a_log_record_gets_its_span(
     assert attributes(seen).get("run.id") == (run or None)
 
 
+def test_what_gt_says_gets_our_names(journal_root: Path) -> None:
+    """Its event, run, role, time and outcome are as in our own records, so that metrics count them alike."""
+    said = {
+        "timeUnixNano": "0",
+        "observedTimeUnixNano": "1700000000000000000",
+        "severityNumber": 17,
+        "attributes": pairs(name="rust", status="error", error="no such rig: demo", run__id=to_uuid(RUN)),
+    }
+    resource = {"gt__run_id": to_uuid(RUN), "gt__role": "demo/witness", "gt__session": "de-witness"}
+    with receiving(journal_root) as found:
+        assert (
+            found.post("logs", logs(log("polecat.spawn", **said), scope="gastown", **resource)).status == 200
+        )
+        seen = one(found, "logs")
+    assert (seen["eventName"], seen["body"]) == ("polecat.spawn", {"stringValue": "polecat.spawn"})
+    assert (seen["severityNumber"], seen["severityText"]) == (17, "ERROR")
+    assert seen["timeUnixNano"] == "1700000000000000000"
+    known = attributes(seen)
+    assert len(known.pop("log.record.uid")) == 32
+    assert known == {
+        "run.id": RUN,
+        "role": "witness",
+        "rig": "demo",
+        "agent_name": "witness",
+        "session_id": "de-witness",
+        "name": "rust",
+        "status": "error",
+        "error": "‹17 bytes›",
+    }
+
+
+def test_who_acts_for_another_run_is_not_said_to_be_that_run(journal_root: Path) -> None:
+    """What the mayor's gt records for a run of another agent has that run, and not the mayor's role."""
+    record = log("daemon.restart", attributes=pairs(agent_type="witness-demo", run__id=OTHER))
+    with receiving(journal_root) as found:
+        found.post("logs", logs(record, scope="gastown", gt__run_id=RUN, gt__role="mayor"))
+        known = attributes(one(found, "logs"))
+    assert known["run.id"] == OTHER
+    assert "role" not in known
+
+
+def test_an_event_of_gt_that_nobody_knows_keeps_its_name(journal_root: Path) -> None:
+    """A later gt has more events: nothing of one passes but what every program may say."""
+    record = log("refinery.merged", attributes=pairs(branch="secret", gt__rig="demo"), severityNumber=9)
+    with receiving(journal_root) as found:
+        found.post("logs", logs(record, scope="gastown", gt__run_id=RUN))
+        seen = one(found, "logs")
+    known = attributes(seen)
+    assert seen["body"] == {"stringValue": "refinery.merged"}
+    assert (known["branch"], known["gt.rig"], known["run.id"]) == ("‹6 bytes›", "demo", RUN)
+
+
 def test_two_records_that_are_the_same_are_two(journal_root: Path) -> None:
     """A program may say the same twice at once; the same request again says it no third time."""
     request = logs(log("again"), log("again"), gt__run_id=RUN)

@@ -6,6 +6,8 @@ program's telemetry everything passes but the attributes that are known to hold 
 
 from __future__ import annotations
 
+import re
+
 from gastown_tracing.relay.receiver.rules import (
     AGENT,
     BD_OUTPUT,
@@ -142,7 +144,14 @@ _CLAUDE_CONTENT = {
     "error error.message error_message": Rule(frozenset(("Shell command failed", "")), gate=AGENT, limit=512),
 }
 #: Claude Code 2.1: spans, events and metrics.
-CLAUDE = Rules({**_ORIGIN, **by_name({**_CLAUDE_FORMS, **_CLAUDE_CONTENT})}, _OURS, MASKED)
+CLAUDE = Rules(
+    {**_ORIGIN, **by_name({**_CLAUDE_FORMS, **_CLAUDE_CONTENT})},
+    _OURS,
+    MASKED,
+    re.compile(r"(claude_code|gen_ai)\.[a-z0-9_.]{1,80}|tool\.output|exception"),
+)
+#: gt 1.0: the events that the data model has not; `native` knows the others.
+GT = Rules(_ORIGIN, _OURS, MASKED, re.compile(r"[a-z]{2,20}(\.[a-z_]{2,30}){1,2}"))
 
 #: bd 1.0: metrics, and spans where somebody exports them.
 BEADS = Rules(
@@ -169,6 +178,7 @@ BEADS = Rules(
     },
     _OURS,
     MASKED,
+    re.compile(r"(bd|dolt|hook|ephemeral)\.[a-zA-Z0-9_.]{1,80}|exception"),
 )
 
 #: Content in anybody's telemetry (semantic conventions; the names of OpenInference, OpenLLMetry and Vercel).

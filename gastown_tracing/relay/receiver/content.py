@@ -18,7 +18,8 @@ from gastown_tracing.events.cleaning import parts
 from gastown_tracing.events.values import ORDINARY_LIMIT
 from gastown_tracing.journal.otlp import cut_text
 from gastown_tracing.masking import command_words, mask, masked, opened, without_credentials
-from gastown_tracing.relay.receiver.allowed import BEADS, CLAUDE, OPEN
+from gastown_tracing.relay.receiver.allowed import BEADS, CLAUDE, GT, OPEN
+from gastown_tracing.relay.receiver.attributes import texts
 from gastown_tracing.relay.receiver.rules import OUTPUT, PROMPT, VERSION, Rule, Rules
 from gastown_tracing.relay.receiver.transcode import Json
 
@@ -29,7 +30,6 @@ _SERVICES = {"claude-code": CLAUDE, "bd": BEADS}
 #: gt's scopes, of log records and metrics.
 GT_LOGS, GT_METRICS = "gastown", "github.com/steveyegge/gastown"
 
-_NAME = re.compile(r"(claude_code|bd|dolt|hook|gastown|gen_ai)[a-z_.]{0,80}|tool\.output|exception")
 _KEY = re.compile(r"[A-Za-z][A-Za-z0-9_.]{0,79}")
 _UNIT = re.compile(r"[A-Za-z%]{0,10}|\{[a-z_]{1,20}\}|1")
 _SEVERITIES = frozenset(
@@ -48,7 +48,7 @@ def rules_of(scope: Json, resource: Mapping[str, str]) -> Rules:
         if name == prefix or name.startswith((f"{prefix}.", f"{prefix}/")):
             return rules
     if name == GT_LOGS or name.startswith(GT_METRICS):
-        return BEADS
+        return GT
     return _SERVICES.get(resource.get("service.name", ""), OPEN)
 
 
@@ -61,20 +61,23 @@ class Gates:
 
     def resource(self, resource: Json, rules: Rules) -> Json:
         """Return a resource as it may be recorded."""
-        return {**resource, "attributes": self.attributes(resource.get("attributes", ()), rules)}
+        found = {**resource, "attributes": self.attributes(resource.get("attributes", ()), rules)}
+        if rules.known:
+            found.pop("entityRefs", None)
+        return found
 
     def scope(self, scope: Json, rules: Rules) -> Json:
         """Return a scope as it may be recorded: of a known program its name stands for the program."""
         found = {**scope}
         if "attributes" in scope:
             found["attributes"] = self.attributes(scope["attributes"], rules)
-        if rules is not OPEN and not VERSION.harmless(found.get("version", "")):
+        if rules.known and not VERSION.harmless(found.get("version", "")):
             found.pop("version", None)
         return found
 
     def schema(self, url: str, rules: Rules) -> str:
         """Return a schema's URL as it may be recorded: of a known program only OpenTelemetry's own."""
-        return url if rules is OPEN or _SCHEMA.fullmatch(url) else ""
+        return url if not rules.known or _SCHEMA.fullmatch(url) else ""
 
     def span(self, span: Json, rules: Rules) -> None:
         """Take out of a span what may not be recorded."""
@@ -85,14 +88,14 @@ class Gates:
             self._record(link, rules)
         status = span.get("status", {})
         message = status.get("message", "")
-        if rules is not OPEN and message not in _STATUS:
+        if rules.known and message not in _STATUS:
             status["message"] = self.text(message, rules.of("error") or OUTPUT)
 
     def log(self, record: Json, rules: Rules) -> None:
         """Take out of a log record what may not be recorded."""
         self._record(record, rules)
-        if rules is not OPEN:
-            self._named(record, "eventName")
+        if rules.known:
+            self._named(record, "eventName", rules)
             if record.get("severityText", "") not in _SEVERITIES | {""}:
                 record["severityText"] = ""
         if "body" in record:
@@ -104,8 +107,8 @@ class Gates:
 
     def metric(self, metric: Json, rules: Rules) -> bool:
         """Take out of a metric what may not be recorded; say whether anything is left."""
-        if rules is not OPEN:
-            if not _NAME.fullmatch(metric.get("name", "")):
+        if rules.known:
+            if not _is_name(metric.get("name", ""), rules):
                 return False
             metric.pop("description", None)
             if not _UNIT.fullmatch(metric.get("unit", "")):
@@ -123,7 +126,7 @@ class Gates:
         kept = []
         for pair in pairs:
             key, value = pair.get("key", ""), pair.get("value")
-            if not value or (rules is not OPEN and not _KEY.fullmatch(key)):
+            if not value or (rules.known and not _KEY.fullmatch(key)):
                 continue
             rule = rules.of(key)
             shown = value if rule is None and not _holds_more(value) else self._value(value, rule, rules)
@@ -148,17 +151,17 @@ class Gates:
     def _record(self, record: Json, rules: Rules) -> None:
         """Gate what spans, their events and links, and log records have in common."""
         self._attributes_of(record, "attributes", rules)
-        if rules is not OPEN:
-            self._named(record, "name")
+        if rules.known:
+            self._named(record, "name", rules)
             record.pop("traceState", None)
 
     def _attributes_of(self, holder: Json, name: str, rules: Rules) -> None:
         if name in holder:
             holder[name] = self.attributes(holder[name], rules)
 
-    def _named(self, record: Json, key: str) -> None:
+    def _named(self, record: Json, key: str, rules: Rules) -> None:
         """Mask a name that a known program has not got."""
-        if key in record and not _NAME.fullmatch(record[key]):
+        if key in record and not _is_name(record[key], rules):
             self.masked += 1
             record[key] = mask(record[key])
 
@@ -215,17 +218,21 @@ class Gates:
     def _body(self, record: Json, rules: Rules) -> Json | None:
         """Return a log record's body. A known program's is its event's name, and nothing else."""
         body: Json = record["body"]
-        if rules is OPEN:
-            name = str(record.get("eventName", ""))
+        if not rules.known:
+            name = record.get("eventName") or texts(record).get("event.name", "")
             if not name.startswith("gen_ai."):
                 return self._value(body, None, rules)
             rule = PROMPT if name in ("gen_ai.user.message", "gen_ai.system.message") else OUTPUT
             return self._value(body, rule, rules)
         text = body.get("stringValue")
-        if isinstance(text, str) and _NAME.fullmatch(text):
+        if isinstance(text, str) and _is_name(text, rules):
             return body
         whole = text if isinstance(text, str) else orjson.dumps(body).decode()
         return {"stringValue": self.text(whole, OUTPUT)}
+
+
+def _is_name(text: str, rules: Rules) -> bool:
+    return rules.names is None or rules.names.fullmatch(text) is not None
 
 
 def _holds_more(value: Json) -> bool:

@@ -99,6 +99,9 @@ def normalised(record: Json, resource: Mapping[str, str], settings: Config) -> b
     whole = {**common, **filled(event, own, common), **outcome}
     kept = {key: value for key, value in given.items() if key == "log.record.uid" and isinstance(value, str)}
     failed = outcome.get("status") == "error"
+    # gt does not say when it happened, but when it said so, which is then.
+    if not int(record.get("timeUnixNano", 0)) and "observedTimeUnixNano" in record:
+        record["timeUnixNano"] = record["observedTimeUnixNano"]
     record["eventName"] = event.name
     record["body"] = {"stringValue": event.name}
     record["severityNumber"] = SEVERITY_ERROR if failed else SEVERITY_INFO

@@ -7,7 +7,7 @@ with one record costs that record alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -82,7 +82,7 @@ class Group:
     raw: Sequence[Any]
     decode: Callable[[Any], Json]
     #: Returns the trace id of a record that is not decoded yet.
-    trace_id: Callable[[Any], str] = field(default=lambda _: "")
+    trace_id: Callable[[Any], str]
 
     def chunks(self, rejected: Rejected) -> Iterator[list[Json]]:
         """Yield the records, CHUNK at a time; what is unusable is counted."""

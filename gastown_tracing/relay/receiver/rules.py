@@ -44,12 +44,19 @@ class Rule:
 class Rules:
     """The rules of a program, by attribute. `rest` is the rule of every other one; None lets it pass.
 
-    `prefixes` are the rules of whole families of attributes.
+    `prefixes` are the rules of whole families of attributes. `names` is the form that the names of the
+    program's spans, events and metrics have; None for any.
     """
 
     exact: Mapping[str, Rule]
     prefixes: Mapping[str, Rule] = field(default_factory=dict)
     rest: Rule | None = None
+    names: re.Pattern[str] | None = None
+
+    @property
+    def known(self) -> bool:
+        """Return whether the program is known: nothing of it passes that has no rule."""
+        return self.rest is not None
 
     def of(self, key: str) -> Rule | None:
         """Return the rule of an attribute."""

@@ -23,6 +23,8 @@ from gastown_tracing.relay.receiver.limits import Bucket, Limits
 _READ = 65536
 #: Bytes, and seconds, that are read of a request that was refused, so that its sender sees why.
 _LINGER, _LINGER_SECONDS = 1 << 20, 2.0
+#: Seconds that requests under way have at the end.
+_GRACE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,8 @@ class Server:
         self.bytes = Bucket(limits.byte_rate, limits.byte_burst)
         self.requests = Bucket(limits.request_rate, limits.request_burst)
         self.in_flight = 0
+        #: Whether no connection may stay for another request.
+        self.ending = False
         self._connections: dict[asyncio.Task[None], _Connection] = {}
 
     @property
@@ -75,10 +79,20 @@ class Server:
                     continue
                 self._admit(accepted)
         finally:
-            tasks = list(self._connections)
-            for task in tasks:
+            await self._end()
+
+    async def _end(self) -> None:
+        """Close all connections, those where a request is under way when it has been answered."""
+        self.ending = True
+        for task, connection in list(self._connections.items()):
+            if connection.idle:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        tasks = list(self._connections)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_GRACE)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _admit(self, accepted: socket.socket) -> None:
         """Serve a connection; where there are too many the one that has been idle longest goes."""
@@ -227,8 +241,9 @@ class _Connection:
     async def _send(self, answer: Answer) -> bool:
         """Send an answer; say whether another request may follow."""
         whole = self._http.their_state is h11.DONE
+        stays = whole and not self._server.ending
         headers = [*answer.headers, ("Content-Length", str(len(answer.body)))]
-        if not whole:
+        if not stays:
             headers.append(("Connection", "close"))
         response = h11.Response(status_code=answer.status, headers=headers, reason=answer.phrase)
         data = self._http.send(response) or b""
@@ -237,7 +252,7 @@ class _Connection:
         data += self._http.send(h11.EndOfMessage()) or b""
         async with asyncio.timeout(self._server.limits.head):
             await self._loop.sock_sendall(self._socket, data)
-        if self._http.our_state is h11.DONE and whole:
+        if self._http.our_state is h11.DONE and stays:
             self._http.start_next_cycle()
             return True
         if not whole:
