@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 from tests.conftest import clean_environ
 from tests.peers.collector import needs_collector
 from tests.peers.jaeger import needs_jaeger
-from tests.peers.programs import needs
+from tests.peers.programs import PROTOBUF, get_json, needs, post
 from tests.peers.tempo import needs_tempo
 from tests.peers.victoria import needs_victoria_metrics
 
+from . import fill
 from .kit import STACK, compose, configured_jaeger, flags, load
 
 COLLECTORS = (
@@ -55,12 +57,17 @@ def test_tempo_takes_its_configuration(tmp_path: Path) -> None:
 
 @pytest.mark.peer
 @needs_jaeger
-def test_jaeger_starts_with_its_configuration_twice(tmp_path: Path) -> None:
-    """Jaeger starts, stores on disk, and starts again with what it stored."""
-    for _ in range(2):
-        with configured_jaeger(tmp_path):
-            assert (tmp_path / "keys").is_dir()
-            assert (tmp_path / "values").is_dir()
+def test_jaeger_keeps_what_it_answered(tmp_path: Path) -> None:
+    """Spans whose request was answered are there after kill -9 and a new start."""
+    request = fill.traces(time.time_ns())
+    with configured_jaeger(tmp_path) as (_, otlp):
+        assert post(otlp, request.SerializeToString(), PROTOBUF) == 200
+        # the end of the block kills it
+    with configured_jaeger(tmp_path) as (url, _):
+        for group in request.resource_spans:
+            spans = group.scope_spans[0].spans
+            found = get_json(f"{url}/api/traces/{spans[0].trace_id.hex()}")["data"][0]["spans"]
+            assert {span["spanID"] for span in found} == {span.span_id.hex() for span in spans}
 
 
 @pytest.mark.peer
