@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import socket
 import threading
 import time
 import uuid
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 NAME = "metrics"
 #: Milliseconds between two exports of what has changed, and how often that is set.
 INTERVAL, INTERVAL_SETTING = 5000, "OTEL_METRIC_EXPORT_INTERVAL"
-#: Seconds between two exports of everything.
+#: Seconds between two exports of everything, and between two looks at what is old.
 WHOLE = 60.0
 #: Bytes of the journal that are taken in one go.
 BATCH = 2 << 20
@@ -110,7 +109,7 @@ class MetricsWorker:
         self._exported = 0
         self._end = 0.0
         self._missing: set[str] = set()
-        self._whole_due = 0.0
+        self._whole_due = self._tidy_due = 0.0
         self._settings = 0
         self._outbox = Outbox(connect, log)
         self._endpoint: Endpoint | None = None
@@ -122,7 +121,7 @@ class MetricsWorker:
         self._last_ns = int(state.get("exported_ns", 0))
         self._instance = str(state.get("instance") or uuid.uuid4())
         self.base: Items = (
-            ("host.name", socket.gethostname()),
+            ("host.name", os.uname().nodename),
             ("service.instance.id", self._instance),
             ("service.name", "gastown"),
         )
@@ -231,12 +230,13 @@ class MetricsWorker:
         for delivery in self._outbox.delivered():
             self._acknowledge(delivery)
         counted, settings = self._ask(), self._settings
+        if now >= self._tidy_due:
+            self._tidy_due = now + WHOLE
+            self._tidy()
         if not self._outbox.ready(now, last=last):
             self._save(force=counted)
             return
         whole = now >= self._whole_due or last
-        if whole:
-            self._tidy()
         turn, entries = self._book.snapshot(self._exported, whole=whole)
         # A gauge is nothing that a restart could reset.
         if not self._save(force=counted or any(not isinstance(entry.series, Gauge) for entry in entries)):

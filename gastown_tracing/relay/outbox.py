@@ -18,56 +18,37 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics, ScopeMetrics
 
 from gastown_tracing.masking import without_credentials
+from gastown_tracing.relay.backoff import delay
 from gastown_tracing.relay.encode_metrics import Request
+from gastown_tracing.relay.http import PROTOBUF, Kind
 
 if TYPE_CHECKING:
+    from gastown_tracing.relay.http import Answer
     from gastown_tracing.relay.series import Exemplar, Series
     from gastown_tracing.relay.settings import Endpoint
 
-#: Seconds between attempts, from the first to the longest.
-FIRST, LONGEST = 1.0, 60.0
 #: Seconds after which a metric that was refused is tried again.
 REFUSED = 3600.0
 
-
-class Outcome(Protocol):
-    """What became of a request."""
-
-    @property
-    def taken(self) -> bool:
-        """Say whether the endpoint has it."""
-        ...
-
-    @property
-    def refused(self) -> bool:
-        """Say whether the endpoint will never take just this."""
-        ...
-
-    @property
-    def retry_after(self) -> float | None:
-        """Return how many seconds the endpoint asks to wait, None where it does not say."""
-        ...
-
-    @property
-    def rejected(self) -> int:
-        """Return how many points of it were rejected (OTLP/HTTP, "Partial Success")."""
-        ...
-
-    @property
-    def message(self) -> str:
-        """Return what went wrong, in one line."""
-        ...
+#: The answer of an endpoint that takes no protobuf: that is for somebody to see to, no fault of a metric.
+_NO_PROTOBUF = 415
+#: Seconds that an end may take after its deadline.
+_AFTERWARDS = 0.2
 
 
 class Client(Protocol):
-    """What sends requests to one endpoint."""
+    """What sends requests to one endpoint, as relay/http.py does."""
 
-    def post(self, body: bytes) -> Outcome:
-        """Send an ExportMetricsServiceRequest as protobuf. Never raises for what the network does."""
+    def post(self, body: bytes, encoding: str) -> Answer:
+        """Send a request; never raises for what the network does."""
+        ...
+
+    def abort(self) -> None:
+        """End the request that is under way."""
         ...
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Let go of the connection."""
         ...
 
 
@@ -127,16 +108,22 @@ class Outbox:
 
     def stop(self, deadline: float) -> None:
         """End within `deadline` seconds, after the delivery that is under way."""
-        self.wait_idle(deadline)
+        idle = self.wait_idle(deadline)
         with self._changed:
+            if not idle and self._client is not None:
+                self._client.abort()
             self._state.stopping = True
             self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(_AFTERWARDS)
 
     def reconfigure(self, endpoint: Endpoint | None) -> None:
         """Send there from now on; None: nowhere."""
         with self._changed:
             if endpoint == self._endpoint:
                 return
+            if self._client is not None and self._state.busy is None:
+                self._client.close()
             self._endpoint = endpoint
             self._client = self._connect(endpoint) if endpoint is not None else None
             self._state.retry_at, self._state.failures = 0.0, 0
@@ -200,9 +187,13 @@ class Outbox:
                 self._changed.wait_for(lambda: self._state.busy is not None or self._state.stopping)
                 delivery, client = self._state.busy, self._client
             if delivery is None:
+                if client is not None:
+                    client.close()
                 break
             sent = client is not None and self._deliver(client, delivery)
             with self._changed:
+                if client is not None and client is not self._client:
+                    client.close()  # another endpoint has been set meanwhile
                 self._state.busy = None
                 if sent:
                     self._state.done.append(delivery)
@@ -223,21 +214,21 @@ class Outbox:
         return True
 
     def _send(self, client: Client, request: ExportMetricsServiceRequest) -> bool:
-        outcome = client.post(request.SerializeToString())
-        if outcome.taken:
+        answer = client.post(request.SerializeToString(), PROTOBUF)
+        if answer.kind is Kind.TAKEN:
             self._told.batches += 1
-            self._told.sent += _points(request)
-            self._told.rejected += outcome.rejected
-            if outcome.rejected:
-                self._log(f"metrics: {outcome.rejected} points rejected: {outcome.message}")
+            self._told.sent += _points(request) - answer.rejected
+            self._told.rejected += answer.rejected
+            if answer.rejected:
+                self._log(f"metrics: {answer.rejected} points rejected: {answer.message}")
             return True
-        if not outcome.refused:
-            self._failed(outcome.message, outcome.retry_after)
+        if answer.kind is Kind.RETRY or answer.status == _NO_PROTOBUF:
+            self._failed(answer.message, answer.retry_after)
             return False
         halves = _halves(request)
         if halves:
             return all(self._send(client, half) for half in halves)
-        self._refuse(request, outcome.message)
+        self._refuse(request, answer.message)
         return True
 
     def _permitted(self, request: Request) -> ExportMetricsServiceRequest | None:
@@ -260,10 +251,9 @@ class Outbox:
         state = self._state
         if not state.failures:
             self._log(f"metrics: {message}")
-        pause = min(LONGEST, FIRST * 2 ** min(state.failures, 10))
-        pause *= random.uniform(0.5, 1.0)  # noqa: S311 # jitter is no secret
         state.failures += 1
-        state.retry_at = time.monotonic() + max(pause, retry_after or 0.0)
+        jitter = random.random()  # noqa: S311 # jitter is no secret
+        state.retry_at = time.monotonic() + delay(state.failures, jitter, retry_after)
         self._told.retries += 1
         self._told.last_error = {"time": _now(), "message": message}
 

@@ -18,6 +18,7 @@ from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.relay.derive import REMEMBERED, Deriver, Remembered
 from gastown_tracing.relay.encode_metrics import encode
 from gastown_tracing.relay.files import Files
+from gastown_tracing.relay.http import Client
 from gastown_tracing.relay.metrics import MetricsWorker
 from gastown_tracing.relay.reporting import Reporter
 from gastown_tracing.relay.series import SERIES, Book, Histogram, Named, Sum
@@ -26,7 +27,6 @@ from gastown_tracing.relay.sources import Sources
 from tests.api.sink import sink
 from tests.events.arrived import Arrived
 from tests.processes import wait_until
-from tests.relay.metrics_child import Client
 from tests.relay.metrics_kit import (
     BASE,
     NOW,
@@ -39,6 +39,7 @@ from tests.relay.metrics_kit import (
     exported,
     log_line,
 )
+from tests.relay.otlp_server import OtlpServer
 from tests.relay.test_metrics_sums import DELTA, line, number, total
 
 CALLS, DURATION = "gastown.bd.calls.total", "gastown.bd.duration_ms"
@@ -307,7 +308,7 @@ def test_files_of_the_receiver_are_removed_a_day_after_they_were_added_up(journa
         worker.start()
         wait_until(lambda: server.points("bd.db.retry_count"), "the metric")
         assert server.points("bd.db.retry_count")[0].as_int == 7
-        worker.reconfigure(worker_settings(worker))
+        worker._tidy_due = 0.0
         wait_until(lambda: not file.exists(), "the removal")
         sources.scan(time.monotonic() + 60)
         worker.stop(10)
@@ -350,3 +351,22 @@ def test_an_endpoint_that_is_set_later_gets_everything(journal: Journal) -> None
         worker.stop(10)
         status = worker.status()
     assert (status["state"], status["pending_bytes"], status["dead_letters"]) == ("ok", 0, 0)
+
+
+def test_answers_of_an_endpoint_are_told(journal: Journal, tmp_path: Path) -> None:
+    """Points that it rejects are counted, not sent again at once; no protobuf at all is tried again."""
+    append(journal, bd_call())
+    with OtlpServer(tmp_path / "server") as server:
+        server.answer(partial={"rejected": 1, "message": "one too many"}, times=1)
+        config(journal, server.url("metrics"))
+        worker, sources = lifted(journal, Stepping())
+        worker.start()
+        wait_until(lambda: worker.status()["rejected"] == 1, "the rejection")
+        server.answer("status", status=415)
+        append(journal, bd_call())
+        sources.scan(time.monotonic() + 60)
+        wait_until(lambda: worker.status()["state"] == "failing", "the failure")
+        status = worker.status()
+        worker.stop(10)
+    assert (status["dead_letters"], status["endpoint"]) == (0, server.url("metrics"))
+    assert "415" in str(status["last_error"])
