@@ -37,7 +37,8 @@ def make_journal(root: Path, urls: dict[str, str], **settings: str) -> Journal:
 def relay(journal: Journal) -> Iterator[subprocess.Popen[bytes]]:
     """Run the relay of a journal in the foreground; it is killed in the end if it is still there."""
     argv = [*GT_TRACE, "relay", "run", "--journal", journal.root]
-    with subprocess.Popen(argv, env=clean_environ(), stdout=subprocess.DEVNULL) as process:
+    silent = subprocess.DEVNULL
+    with subprocess.Popen(argv, env=clean_environ(), stdout=silent, stderr=silent) as process:
         try:
             yield process
         finally:
