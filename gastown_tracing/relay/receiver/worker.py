@@ -151,8 +151,9 @@ class Receiver:
         server = self._server = Server(found.token, frozenset(SIGNALS), self._limits, self._take, self._note)
         self._state, self._url = LISTENING, found.url
         serving = asyncio.ensure_future(server.serve(bound))
+        serving.add_done_callback(lambda _: self._wake())
         try:
-            while not self._stopping.is_set():
+            while not self._stopping.is_set() and not serving.done():
                 await self._pause(None)
                 if not self._wanted:  # lost from the file, not changed
                     with contextlib.suppress(OSError):
@@ -161,9 +162,12 @@ class Receiver:
                     break
         finally:
             serving.cancel()
-            await asyncio.gather(serving, return_exceptions=True)
+            (ended,) = await asyncio.gather(serving, return_exceptions=True)
             bound.close()
             self._server, self._url = None, ""
+        if isinstance(ended, Exception):  # a mistake of ours: it begins anew
+            self._failed(WAITING, f"it stopped listening: {ended!r}")
+            await self._pause(_RETRY)
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait until something changes, or for so many seconds."""
