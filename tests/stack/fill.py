@@ -1,7 +1,7 @@
 """A small town's telemetry as OTLP protobuf, built from the data model: what the stack's queries run against.
 
-Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it. Every event is there
-once that it succeeds and, where it can, once that it fails; every metric has a point each half minute.
+Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it. Every event is
+there once that it succeeds and, where it can, once that it fails; every metric has a point each half minute.
 """
 
 from __future__ import annotations

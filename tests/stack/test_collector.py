@@ -1,4 +1,4 @@
-"""The Collector with our configuration reads a journal: each record once, whatever is moved, and after a restart."""
+"""The Collector with our configuration reads a journal: each record once, whatever is moved."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _once(*numbers: int, roots: tuple[int, ...] = ()) -> Counter[str]:
 
 
 def test_each_record_comes_once_whatever_is_moved(tmp_path: Path) -> None:
-    """What was there before, what comes, a root, a run that moves to closed/, loose commands: each once, as it was."""
+    """What was there before, what comes, a root, a run that moves, loose commands: each comes once."""
     journal = tmp_path / "journal"
     _append(journal / "runs" / RUN, RUN, 1, 2)
     _append(journal / "loose/2026-01-01T00", OTHER, 10)
@@ -113,7 +113,7 @@ def test_each_record_comes_once_whatever_is_moved(tmp_path: Path) -> None:
 
 
 def test_a_restart_goes_on_where_it_was(tmp_path: Path) -> None:
-    """What was written, and a run that moved, while the Collector was down, comes once; nothing comes again."""
+    """What was written, and a run that moved, while the Collector was down, comes once."""
     journal = tmp_path / "journal"
     _append(journal / "runs" / RUN, RUN, 1)
     _append(journal / "runs" / OTHER, OTHER, 2)

@@ -135,7 +135,7 @@ def test_prometheus_stores_exemplars_and_keeps_agents_apart() -> None:
 
 
 def test_the_collector_reads_the_journal_and_waits_for_its_endpoints() -> None:
-    """Every place of a journal is read from its beginning, nothing is deleted, and a queue on disk never overflows."""
+    """Every place of a journal is read from its beginning, nothing is deleted, no queue overflows."""
     found = load(STACK / "collector.yaml")
     traces = found["receivers"]["otlp_json_file/traces"]
     logs = found["receivers"]["otlp_json_file/logs"]

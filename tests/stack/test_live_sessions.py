@@ -28,7 +28,7 @@ ROOT_SPAN = root_span_id(RUN)
 
 @needs_jaeger
 def test_jaeger_shows_a_live_session(tmp_path: Path) -> None:
-    """Before its root has come a session is there, each span with a warning; when the root comes they are below it."""
+    """Before its root has come a session is there, with a warning a span; then they are below it."""
     now = time.time_ns()
     with configured_jaeger(tmp_path) as (url, otlp):
         post(otlp, fill.traces(now, roots=False).SerializeToString(), PROTOBUF)
