@@ -14,20 +14,27 @@ from gastown_tracing.relay.settings import Settings
 from gastown_tracing.relay.sources import Sources
 
 
-def main() -> None:
-    journal = Journal(sys.argv[1])
+def run(journal: Journal, asked: threading.Event | None = None) -> None:
+    """Run the worker until `asked`, or for ever."""
     sources = Sources(journal)
     worker = MetricsWorker(journal, Files(journal), Settings.read(journal), print, connect=Client)
     sources.add(worker.feed)
     sources.scan(time.monotonic())
     worker.start()
-    print("ready", flush=True)
-    asked = threading.Event()
-    threading.Thread(target=lambda: (sys.stdin.readline(), asked.set()), daemon=True).start()
+    if asked is None:
+        asked = threading.Event()
+    else:
+        print("ready", flush=True)
     while not asked.wait(0.02):
         sources.scan(time.monotonic())
     sources.scan(time.monotonic() + 60)
     worker.stop(10)
+
+
+def main() -> None:
+    asked = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.readline(), asked.set()), daemon=True).start()
+    run(Journal(sys.argv[1]), asked)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,20 @@ def writers(journal: Journal, count: int, each: int, pause: float = 0.0) -> list
     return found
 
 
+def kill_again_and_again(journal: Journal, count: int, longest: float, seed: int = 5) -> None:
+    """Start a worker so many times, and kill it with SIGKILL within `longest` seconds each time."""
+    argv = [
+        sys.executable,
+        "-m",
+        "tests.relay.metrics_killer",
+        journal.root,
+        str(count),
+        str(longest),
+        str(seed),
+    ]
+    subprocess.run(argv, cwd=ROOT, env=clean_environ(), check=True, timeout=120)
+
+
 class Worker:
     """A process that does nothing but what the worker for metrics does."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.relay import checkpoint
 from gastown_tracing.relay.files import Files
 from tests.processes import wait_until
-from tests.relay.metrics_kit import RUN, append, bd_call, config, worker, writers
+from tests.relay.metrics_kit import RUN, append, bd_call, config, kill_again_and_again, worker, writers
 from tests.relay.otlp_server import OtlpServer
 
 CALLS, DURATION = "gastown.bd.calls.total", "gastown.bd.duration_ms"
@@ -42,16 +40,10 @@ def series(server: OtlpServer, name: str) -> list[dict[str, Any]]:
 def test_ten_thousand_records_are_ten_thousand_however_often_it_is_killed(
     journal: Journal, server: OtlpServer
 ) -> None:
-    """8 processes write while it is killed again and again: exactly 10,000, and nothing ever goes down."""
+    """8 processes write while it is killed 100 times: exactly 10,000, and nothing ever goes down."""
     config(journal, server.url("metrics"))
-    running = writers(journal, 8, 1250, 0.001)
-    moment = random.Random(5)  # noqa: S311 # when it is killed is no secret
-    killed = 0
-    while any(writer.poll() is None for writer in running) or killed < 10:
-        with worker(journal) as process:
-            time.sleep(moment.uniform(0.0, 0.3))
-            process.kill()
-            killed += 1
+    running = writers(journal, 8, 1250, 0.004)
+    kill_again_and_again(journal, 100, 0.12)
     assert [writer.wait() for writer in running] == [0] * 8
     with worker(journal) as process:
         wait_until(lambda: total(server) >= 10_000, "all records")
