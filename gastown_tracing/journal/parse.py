@@ -19,7 +19,7 @@ from gastown_tracing.journal.otlp import Log, Span
 
 _decode = json.JSONDecoder().raw_decode
 #: What a broken file can make of the code below.
-_MALFORMED = (
+MALFORMED = (
     ValueError,
     TypeError,
     KeyError,
@@ -95,11 +95,11 @@ def _parse(
     found: list[_Record] = []
     lines = text.split("\n")
     for number, line in enumerate(lines[:-1], 1):
-        requests, reason = _requests(resources.shorten(line.rstrip()), opening)
+        requests, reason = read_requests(resources.shorten(line.rstrip()), opening)
         for request in requests:
             try:
                 found += _records(request, keys, resources, build)
-            except _MALFORMED as error:
+            except MALFORMED as error:
                 reason = f"not OTLP JSON: {type(error).__name__}: {error}"
         if reason:
             skipped.append(Skip(file, number, reason))
@@ -139,7 +139,7 @@ class _Resources:
                 return line
             try:
                 resource = self._resource(head[len(self._opening) :])
-            except _MALFORMED:
+            except MALFORMED:
                 return line
             self._tokens[head] = f"{self._secret}-{len(self._known)}"
             self._known[self._tokens[head]] = resource
@@ -157,7 +157,7 @@ class _Resources:
         return read_attributes(resource.get("attributes", ()))
 
 
-def _requests(line: str, opening: str) -> tuple[list[Any], str]:
+def read_requests(line: str, opening: str) -> tuple[list[Any], str]:
     """Return the JSON values in a line, and why a part of it is none, or ""."""
     found: list[Any] = []
     reason = ""
@@ -191,7 +191,7 @@ def without_surrogates(value: Any) -> Any:
 
 
 def read_attributes(pairs: Any) -> dict[str, Any]:
-    """Return OTLP's list of key and value as a dictionary. Raises one of `_MALFORMED`."""
+    """Return OTLP's list of key and value as a dictionary. Raises one of `MALFORMED`."""
     return {
         str(pair["key"]): str(value["stringValue"])
         if "stringValue" in (value := pair["value"])
@@ -222,7 +222,7 @@ _SCALARS: dict[str, Callable[[Any], Any]] = {
 
 
 def read_time(value: Any) -> int:
-    """Return a time in ns of the Unix epoch. Raises one of `_MALFORMED`, also beyond 64 bits."""
+    """Return a time in ns of the Unix epoch. Raises one of `MALFORMED`, also beyond 64 bits."""
     return _unsigned(value, 64)
 
 

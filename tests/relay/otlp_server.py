@@ -139,6 +139,7 @@ class Server:
         self._port = 0
         self._kept = 0
         self._again = asyncio.Event()
+        self._connected: set[asyncio.StreamWriter] = set()
 
     async def listen(self) -> int:
         """Open the OTLP port, the same one every time."""
@@ -181,6 +182,8 @@ class Server:
         if refused and self._listener is not None:
             self._listener.close()
             self._listener = None
+            for writer in self._connected:
+                writer.close()
         elif not refused and self._listener is None:
             await self.listen()
         self._again.set()
@@ -188,12 +191,14 @@ class Server:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._store.stats["connections"] += 1
+        self._connected.add(writer)
         try:
             while not writer.is_closing():
                 await self._one(reader, writer)
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
+            self._connected.discard(writer)
             writer.close()
 
     async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
