@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import threading
 import time
@@ -115,18 +114,15 @@ class Parts:
         return [feed for name in wanted if (feed := self._workers[name].feed) is not None]
 
     def _shipper(self, signal: str, settings: Settings) -> Worker:
-        module: Any = importlib.import_module("gastown_tracing.relay.shipper")
-        worker: Worker = module.Shipper(signal, self._journal, self._files, settings, self._log.say)
-        return worker
+        from gastown_tracing.relay.shipper import Shipper
+
+        return Shipper(signal, self._journal, self._files, settings, self._log.say)
 
     def _metrics(self, settings: Settings) -> Worker:
+        from gastown_tracing.relay.http import Client
         from gastown_tracing.relay.metrics import MetricsWorker
-        from gastown_tracing.relay.reporting import Reporter
 
-        module: Any = importlib.import_module("gastown_tracing.relay.http")
-        worker = MetricsWorker(self._journal, self._files, settings, self._log.say, connect=module.Client)
-        worker.before_export.append(Reporter(worker, self.status))
-        return worker
+        return MetricsWorker(self._journal, self._files, settings, self._log.say, connect=Client)
 
     def _receiver(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.receiver.worker import Receiver

@@ -117,11 +117,11 @@ def test_status_of_an_endpoint_that_fails(town: Town) -> None:
     """Exit code 3; since when, how much waits, the last error, and what to do."""
     town.configure(GT_OTEL_TRACES_URL="http://127.0.0.1:9/v1/traces")
     town("relay", "start")
-    wait_until(lambda: town("relay", "status").returncode == 3, "the failure to be seen")
+    wait_until(lambda: "last error 2" in town("relay", "status").stdout, "the failure to be seen")
+    assert town("relay", "status").returncode == 3
     shown = town("relay", "status").stdout
     assert "failing" in shown
     assert "pending" in shown
-    assert "last error 2" in shown
     assert "nothing listens there: start the backend, or set GT_OTEL_TRACES_URL in config.json" in shown
     assert json.loads(town("relay", "status", "--json").stdout)["troubles"] == ["traces: failing"]
 
