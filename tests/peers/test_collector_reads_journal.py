@@ -45,6 +45,6 @@ def test_the_collector_ships_a_journal(journal_root: Path, env: dict[str, str], 
         with running_collector(tmp_path, journal_root, jaeger.traces_url, victoria.logs_url):
             wait_until(lambda: shown(runs), "the Collector catches up")
         for run in runs:
-            check_tree(run, jaeger.otlp(run.trace_id))
+            check_tree(run, jaeger.otlp(run.trace_id), shortest_ns=1)
             records = victoria.query(f"trace_id:={run.trace_id}")
             assert sorted(record["log.record.uid"] for record in records) == sorted(run.logs)
