@@ -154,7 +154,9 @@ class Client:
         return answer
 
     def _reason(self, error: Exception) -> str:
-        if self._guard.expired or isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)):
+        refused = isinstance(error, urllib3.exceptions.NewConnectionError)  # to urllib3 a timeout, too
+        late = isinstance(error, (urllib3.exceptions.TimeoutError, TimeoutError)) and not refused
+        if self._guard.expired or late:
             return f"no answer within {self.endpoint.timeout:g} s"
         if isinstance(error, ValueError) and not isinstance(error, urllib3.exceptions.HTTPError):
             return "the URL or the headers that are set cannot be sent"  # its text may hold a header's value
