@@ -159,8 +159,10 @@ class Feed:
     def give_back(self, pieces: Iterable[Piece]) -> None:
         """Let these come again."""
         with self._lock:
-            self._ready.update(dict.fromkeys(piece.file for piece in pieces if piece.file in self._files))
-        self._grown.set()
+            back = dict.fromkeys(piece.file for piece in pieces if piece.file in self._files)
+            self._ready.update(back)
+        if back:
+            self._grown.set()
 
     def wait(self, timeout: float) -> bool:
         """Wait until there may be something to take; say whether there may."""
