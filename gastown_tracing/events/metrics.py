@@ -83,6 +83,10 @@ METRICS = {
         _counter("gastown.relay.skipped_lines.total", "Lines of the journal that are no records.", _TO),
         _counter("gastown.relay.dead_letters.total", "Records that an endpoint refused for good.", _TO),
         _counter("gastown.relay.duplicates_dropped.total", "Records that had come before.", _TO),
+        _gauge("gastown.relay.journal_bytes", "How much the journal holds."),
+        _counter(
+            "gastown.relay.lost.total", "Records given up unsent, because the journal was too large.", ()
+        ),
         _counter("gastown.relay.received.total", "Records that others exported to the relay.", ("signal",)),
         _counter(
             "gastown.relay.left_out.total", "Points of others' metrics that are not sent on.", ("reason",)

@@ -187,10 +187,7 @@ def measure(
 
     A counter takes nothing negative, and nothing takes a flag or what is no number of 64 bits.
     """
-    named = _NAMED.get(metric.name)
-    if named is None:
-        named = _NAMED[metric.name] = Named(SCOPE, metric.name, metric.kind)
-    family = book.family(named, metric.doc, VERSION)
+    family = book.family(_named(metric), metric.doc, VERSION)
     least = 0 if metric.kind == COUNTER else -_LARGEST
     if family is None or isinstance(amount, bool) or not least <= amount < _LARGEST:
         return
@@ -205,6 +202,20 @@ def measure(
         taken = series.set(amount, start_ns, exemplar)
     if taken:
         series.changed = book.turn
+
+
+def total(book: Book, metric: Metric, resource: Items, labels: Items) -> float:
+    """Return what a counter of ours has counted, 0 where nothing was."""
+    family = book.family(_named(metric))
+    found = family.series.get((resource, labels)) if family is not None else None
+    return found.value if isinstance(found, Sum) else 0
+
+
+def _named(metric: Metric) -> Named:
+    named = _NAMED.get(metric.name)
+    if named is None:
+        named = _NAMED[metric.name] = Named(SCOPE, metric.name, metric.kind)
+    return named
 
 
 _NAMED: dict[str, Named] = {}

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.events.metrics import METRICS
 from gastown_tracing.relay import checkpoint
-from gastown_tracing.relay.derive import Deriver, Remembered, measure
+from gastown_tracing.relay.derive import Deriver, Remembered, measure, total
 from gastown_tracing.relay.encode_metrics import encode
 from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.outbox import Delivery, Outbox
@@ -180,6 +180,10 @@ class MetricsWorker:
         with self._lock:
             key = METRICS[name].name, _items(labels)
             self._counts[key] = self._counts.get(key, 0) + n
+
+    def counted(self, name: str, **labels: str) -> float:
+        """Return what a counter of ours is, 0 where nothing was counted; for callbacks of `before_export`."""
+        return total(self._book, METRICS[name], self.base, _items(labels))
 
     def status(self) -> dict[str, object]:
         """Return how it is, as JSON has it."""

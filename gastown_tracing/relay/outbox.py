@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Protocol
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -21,6 +20,7 @@ from gastown_tracing.masking import without_credentials
 from gastown_tracing.relay.backoff import delay
 from gastown_tracing.relay.encode_metrics import Request
 from gastown_tracing.relay.http import PROTOBUF, Kind
+from gastown_tracing.relay.logfile import iso
 
 if TYPE_CHECKING:
     from gastown_tracing.relay.http import Answer
@@ -291,4 +291,4 @@ def _points(request: ExportMetricsServiceRequest) -> int:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return iso(time.time())

@@ -121,8 +121,11 @@ class Parts:
     def _metrics(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.http import Client
         from gastown_tracing.relay.metrics import MetricsWorker
+        from gastown_tracing.relay.reporting import Reporter
 
-        return MetricsWorker(self._journal, self._files, settings, self._log.say, connect=Client)
+        worker = MetricsWorker(self._journal, self._files, settings, self._log.say, connect=Client)
+        worker.before_export.append(Reporter(worker, self.status))
+        return worker
 
     def _receiver(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.receiver.worker import Receiver

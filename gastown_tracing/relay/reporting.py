@@ -17,10 +17,11 @@ _COUNTERS = {
     "repeated": "gastown.relay.duplicates_dropped.total",
     "skipped_lines": "gastown.relay.skipped_lines.total",
 }
+_BYTES, _LOST = "gastown.relay.journal_bytes", "gastown.relay.lost.total"
 
 
 class Reporter:
-    """Hands `metrics` what `status` says: {workers: {name: …}, receiver: …}, each as its part has it.
+    """Hands `metrics` what `status` says: {workers: {name: …}, receiver: …, keeper: …}, as each part has it.
 
     An endpoint is called by its signal. Of one that is not set nothing is said.
     """
@@ -38,6 +39,15 @@ class Reporter:
         records = (found.get("receiver") or {}).get("records", {})
         for signal, count in records.items():
             self._count("gastown.relay.received.total", count, signal=signal)
+        self._keeper(found.get("keeper") or {})
+
+    def _keeper(self, told: Mapping[str, Any]) -> None:
+        if "journal_bytes" in told:
+            self._metrics.gauge(_BYTES, told["journal_bytes"])
+        # Unlike all else this is counted over the journal's whole life, as our series is.
+        lost = told.get("lost_records", 0) - self._metrics.counted(_LOST)
+        if lost > 0:
+            self._metrics.count(_LOST, lost)
 
     def _worker(self, name: str, told: Mapping[str, Any]) -> None:
         if told.get("state") not in ("off", None) and "pending_bytes" in told:

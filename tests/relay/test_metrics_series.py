@@ -284,6 +284,7 @@ def test_the_parts_of_the_relay_say_how_they_are(running: tuple[MetricsWorker, A
             "logs": {"state": "off", "pending_bytes": 7, "lag_ms": 9, "sent": 0},
         },
         "receiver": {"records": {"traces": 3}},
+        "keeper": {"journal_bytes": 9000, "lost_records": 4},
     }
     worker.before_export.append(Reporter(worker, lambda: status))
     sent = "gastown.relay.sent.total"
@@ -293,7 +294,13 @@ def test_the_parts_of_the_relay_say_how_they_are(running: tuple[MetricsWorker, A
     assert [point.as_int for point in server.points("gastown.relay.pending")] == [7]
     assert [point.as_int for point in server.points("gastown.relay.lag_ms")] == [0]
     assert [point.as_int for point in server.points("gastown.relay.received.total")] == [3]
+    assert [point.as_int for point in server.points("gastown.relay.journal_bytes")] == [9000]
+    assert [point.as_int for point in server.points("gastown.relay.lost.total")] == [4]
     assert server.points("gastown.relay.retries.total") == []
+    worker.before_export[0] = Reporter(worker, lambda: status)  # as after a restart
+    worker.count("gastown.relay.retries.total")
+    wait_until(lambda: server.points("gastown.relay.retries.total"), "the next export")
+    assert [point.as_int for point in server.points("gastown.relay.lost.total")] == [4]
 
 
 def test_files_of_the_receiver_are_removed_a_day_after_they_were_added_up(journal: Journal) -> None:
