@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Sessions that are listed without --all.
 SHOWN = 30
+#: Of how many others it is said how many they are.
+COUNTED = 1_000
 
 
 @click.command()
@@ -67,10 +69,13 @@ def command(
 
 
 def _older(journal: Journal, chosen: Choice, shown: int) -> str:
-    """Return in words how many sessions are not listed; how many match nobody counts."""
+    """Return in words how many sessions are not listed, as far as that costs nothing."""
     from gastown_tracing.journal.reader import trace_ids
 
-    return "older ones match too" if chosen.words() else f"{len(trace_ids(journal)) - shown} older"
+    if chosen.words():
+        return "older ones match too"
+    older = len(trace_ids(journal, COUNTED + shown)) - shown
+    return f"over {COUNTED} older" if older > COUNTED else f"{older} older"
 
 
 def _nothing(journal: Journal, chosen: Choice) -> str:

@@ -13,10 +13,11 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from errno import ENOSPC
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 from gastown_tracing.journal.layout import Journal, open_regular
 from gastown_tracing.journal.parse import ReadSpan, Skip
@@ -36,7 +37,9 @@ _ROOT = (
 _DATE = re.compile(r"\d{4}-\d\d-\d\d")
 _PART = re.compile(r"([0-9a-f]{32})(?:~([1-9]\d{0,5}))?")
 _OLDER = re.compile(r"[^/]+/[0-9a-f]{32}(?:~[1-9]\d{0,5})?")
-_LINE = re.compile(rb'^\{"name":"([0-9a-f]{32}(?:~[1-9]\d{0,5})?)",.*$', re.MULTILINE)
+_LINE = re.compile(
+    rb'^\{"name":"([0-9a-f]{32}(?:~[1-9]\d{0,5})?)",(?:"start":"(\d{1,20})",)?.*$', re.MULTILINE
+)
 
 #: A writer that had a file open may add to it for a while after its run was moved.
 LATE_NS = 120 * 10**9
@@ -53,6 +56,14 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 #: What a damaged line can make of the code below.
 _MALFORMED = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+
+
+class Listed(NamedTuple):
+    """A run as a list needs it first: when it began (ns of the Unix epoch); `load` reads the rest."""
+
+    start_ns: int
+    trace_id: str
+    load: Callable[[], Run]
 
 
 def dates(journal: Journal, skipped: list[Skip] | None = None) -> list[str]:
@@ -83,28 +94,45 @@ def changed_since(journal: Journal, date: str, time_ns: int) -> bool:
 
 def parts(journal: Journal, date: str, skipped: list[Skip] | None = None) -> dict[str, list[str]]:
     """Return the names of a date's directories by trace id, the oldest part of each first."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    found: dict[str, list[str]] = {}
+    later: list[tuple[int, str]] = []
     for name in _list(f"{journal.root}/closed/{date}", skipped):
         part = _PART.fullmatch(name)
-        if part:
-            found.setdefault(part[1], []).append((int(part[2] or 1), name))
-    return {trace_id: [name for _, name in sorted(names)] for trace_id, names in found.items()}
+        if part and part[2]:
+            later.append((int(part[2]), name))
+        elif part:
+            found[name] = [name]
+    for _, name in sorted(later):
+        found.setdefault(name[:32], []).append(name)
+    return found
+
+
+def trace_ids(journal: Journal, date: str) -> set[str]:
+    """Return the trace ids of a date's runs, by nothing but the lengths of names: there can be many."""
+    names = _list(f"{journal.root}/closed/{date}", None)
+    return {name[:32] for name in names if len(name) >= 32 and name[32:33] in ("", "~")}
 
 
 def read_date(
     journal: Journal, date: str, wanted: Sequence[bytes] = (), skipped: list[Skip] | None = None
-) -> Iterator[Run]:
+) -> Iterator[Listed]:
     """Yield the runs of one date, in no order.
 
     Of those that the index knows only such as have all of `wanted` (`needle`) on their line.
     """
-    lines = dict(_lines(journal, date))
+    lines = {name: (line, start) for name, line, start in _lines(journal, date)}
     for trace_id, names in parts(journal, date, skipped).items():
-        line = lines.get(names[-1])
-        if line is not None and not all(text in line for text in wanted):
-            continue
-        run = _run(journal, date, trace_id, names, line) if line is not None else None
-        yield run or load_run(trace_id, journal.find_run(trace_id))
+        line, start = lines.get(names[-1], (None, ""))
+        if line is None or not start:
+            run = load_run(trace_id, journal.find_run(trace_id))
+            yield Listed(run.start_ns, trace_id, run.itself)
+        elif all(text in line for text in wanted):
+            yield Listed(int(start), trace_id, partial(_load_listed, journal, date, trace_id, names, line))
+
+
+def _load_listed(journal: Journal, date: str, trace_id: str, names: list[str], line: bytes) -> Run:
+    found = _run(journal, date, trace_id, names, line)
+    return found or load_run(trace_id, journal.find_run(trace_id))
 
 
 def needle(text: str) -> bytes:
@@ -114,7 +142,7 @@ def needle(text: str) -> bytes:
 
 def unindexed(journal: Journal, date: str) -> list[str]:
     """Return the names of a date's directories that have no line in the index, or a damaged one."""
-    known = {name for name, line in _lines(journal, date) if _load(line) is not None}
+    known = {name for name, line, _ in _lines(journal, date) if _load(line) is not None}
     return [name for names in parts(journal, date).values() for name in names if name not in known]
 
 
@@ -125,7 +153,7 @@ def sizes(journal: Journal, date: str) -> dict[str, tuple[int, int]]:
     """
     there = {name for names in parts(journal, date).values() for name in names}
     found = {}
-    for name, line in _lines(journal, date):
+    for name, line, _ in _lines(journal, date):
         entry = _load(line) if name in there else None
         if entry is not None:
             found[name] = entry["end"] or entry["last"], entry["bytes"]
@@ -215,15 +243,15 @@ def _blank(path: str, names: set[bytes]) -> None:
         os.close(descriptor)
 
 
-def _lines(journal: Journal, date: str) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines of a date's index, each with the name it is for, in their order."""
+def _lines(journal: Journal, date: str) -> Iterator[tuple[str, bytes, str]]:
+    """Yield the lines of a date's index in their order: the name each is for, itself, its start or ""."""
     try:
         with open(f"{journal.root}/closed/{date}/{INDEX}", "rb", opener=open_regular) as file:
             data = file.read()
     except OSError:
         return
     for found in _LINE.finditer(data):
-        yield found[1].decode(), found[0]
+        yield found[1].decode(), found[0], (found[2] or b"").decode()
 
 
 def _load(line: bytes) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ What cannot be read is skipped and said; the one error is `LookupFailed`, for a 
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -76,7 +77,8 @@ def list_runs(journal: Journal, since_ns: int | None = None, skipped: list[Skip]
     Reads nothing but small files: the index of those that were moved to closed/, and of each other run its
     own. A directory that cannot be listed is added to `skipped`.
     """
-    return list(newest_first(journal, since_ns, skipped=skipped))[::-1]
+    found = newest_first(journal, since_ns, skipped=skipped)
+    return sorted(found, key=lambda run: (run.start_ns, run.trace_id))
 
 
 def newest_first(
@@ -93,10 +95,11 @@ def newest_first(
     """
     skipped = [] if skipped is None else skipped
     dates = None
-    pending: list[Run] = []
-    for run in open_runs(journal, skipped):
+    pending: list[closed.Listed] = []
+    for found in open_runs(journal, skipped):
         dates = closed.dates(journal, skipped) if dates is None else dates
-        pending.append(run if run.closed else _with_earlier(journal, run, dates))
+        run = found if found.closed else _with_earlier(journal, found, dates)
+        pending.append(closed.Listed(run.start_ns, run.trace_id, run.itself))
     # Anew: a run that was open a moment ago, and is not there any more, has been moved since.
     dates = closed.dates(journal, skipped)
     seen = {run.trace_id for run in pending}
@@ -105,10 +108,10 @@ def newest_first(
         if since_ns is not None and not closed.changed_since(journal, date, since_ns):
             continue
         yield from _begun_after(pending, closed.end_of(date), since_ns)
-        for run in closed.read_date(journal, date, marks, skipped):
-            if run.trace_id not in seen:
-                seen.add(run.trace_id)
-                pending.append(run)
+        for listed in closed.read_date(journal, date, marks, skipped):
+            if listed.trace_id not in seen:
+                seen.add(listed.trace_id)
+                pending.append(listed)
     yield from _begun_after(pending, 0, since_ns)
 
 
@@ -119,13 +122,13 @@ def _with_earlier(journal: Journal, run: Run, dates: Iterable[str]) -> Run:
     return run
 
 
-def _begun_after(pending: list[Run], time_ns: int | None, since_ns: int | None) -> Iterator[Run]:
+def _begun_after(pending: list[closed.Listed], time_ns: int | None, since_ns: int | None) -> Iterator[Run]:
     """Take those runs out of `pending` that began at `time_ns` or later, and yield what is meant of them."""
     if time_ns is None:
         return
-    pending.sort(key=lambda run: (run.start_ns, run.trace_id))
+    pending.sort(key=lambda listed: listed[:2])
     while pending and pending[-1].start_ns >= time_ns:
-        run = pending.pop()
+        run = pending.pop().load()
         if since_ns is None or run.last_activity_ns >= since_ns:
             yield run
 
@@ -152,11 +155,16 @@ def any_run(journal: Journal) -> bool:
     return any(closed.parts(journal, date) for date in closed.dates(journal))
 
 
-def trace_ids(journal: Journal) -> set[str]:
-    """Return the trace ids of all runs, by the names of their directories alone."""
+def trace_ids(journal: Journal, enough: float = math.inf) -> set[str]:
+    """Return the trace ids of all runs, by the names of their directories alone.
+
+    Once there are more than `enough`, older ones are left out.
+    """
     found = {name for name in _list(f"{journal.root}/runs", []) if _TRACE_ID.fullmatch(name)}
     for date in closed.dates(journal):
-        found.update(closed.parts(journal, date))
+        if len(found) > enough:
+            break
+        found |= closed.trace_ids(journal, date)
     return found
 
 
@@ -223,7 +231,7 @@ def resolve(journal: Journal, text: str) -> str:
 def _by_prefix(journal: Journal, text: str) -> str:
     prefix = text.lower().replace("-", "")
     found = (
-        [trace_id for trace_id in trace_ids(journal) if trace_id.startswith(prefix)]
+        [name for name in trace_ids(journal) if name.startswith(prefix) and _TRACE_ID.fullmatch(name)]
         if _PREFIX.fullmatch(text.lower())
         else []
     )
