@@ -142,7 +142,7 @@ def needle(text: str) -> bytes:
 
 def unindexed(journal: Journal, date: str) -> list[str]:
     """Return the names of a date's directories that have no line in the index, or a damaged one."""
-    known = {name for name, line, _ in _lines(journal, date) if _load(line) is not None}
+    known = sizes(journal, date)
     return [name for names in parts(journal, date).values() for name in names if name not in known]
 
 

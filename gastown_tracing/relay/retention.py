@@ -108,24 +108,27 @@ class Retention:
 
     def _measure(self, deadline: float) -> bool:
         """Bring the sizes of the dates up to date, as far as there is time; say whether they are."""
-        there = closed.dates(self._journal)
-        for date in set(self._dates).difference(there):
+        dates = closed.dates(self._journal)
+        for date in set(self._dates).difference(dates):
             del self._dates[date]
-        for date in there:
+        for date in dates:
             mtime = _mtime_ns(f"{self._journal.root}/closed/{date}")
             known = self._dates.get(date)
             if known is not None and known[0] == mtime:
                 continue
             if time.monotonic() > deadline:
                 return False
-            self._repair(date)
-            sizes = closed.sizes(self._journal, date).values()
-            self._dates[date] = mtime, sum(size for _, size in sizes)
+            sizes = closed.sizes(self._journal, date)
+            there = [name for names in closed.parts(self._journal, date).values() for name in names]
+            if missing := [name for name in there if name not in sizes]:
+                self._repair(date, missing)
+                sizes = closed.sizes(self._journal, date)
+            self._dates[date] = mtime, sum(size for _, size in sizes.values())
         return True
 
-    def _repair(self, date: str) -> None:
+    def _repair(self, date: str, missing: list[str]) -> None:
         """Give a line in the index to what has none."""
-        for name in closed.unindexed(self._journal, date):
+        for name in missing:
             directory = f"{self._journal.root}/closed/{date}/{name}"
             run = closed.whole(self._journal, name[:32], directory)
             try:
