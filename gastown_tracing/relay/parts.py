@@ -101,16 +101,19 @@ class Parts:
         keeper = self._keeper.status() if self._keeper else None
         return {"workers": found, "receiver": receiver, "keeper": keeper}
 
-    def _feeds(self) -> list[Feed]:
+    def _feeds(self) -> list[Feed] | None:
         """Return what is read by those who have to have read a run before it is done with.
 
-        Metrics are added up whether or not they are sent.
+        Metrics are added up whether or not they are sent. None while one of them has died: the next one
+        begins at its checkpoint, which may be older than what this one had read.
         """
         wanted = [
             name
             for name in (TRACES, LOGS, METRICS)
             if name == METRICS or (self._settings and self._settings.endpoint(name))
         ]
+        if any(self._workers[name].worker is None for name in wanted):
+            return None
         return [feed for name in wanted if (feed := self._workers[name].feed) is not None]
 
     def _shipper(self, signal: str, settings: Settings) -> Worker:
