@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 #: Bytes and lines in a batch at most.
 BATCH_BYTES, BATCH_LINES = 2 << 20, 4000
-#: Bytes of a batch below which the next one waits until this many seconds have gone since it. One file's share
-#: of a batch comes to more: a run that is busy alone does not wait.
+#: Bytes of a batch below which the next one waits until this many seconds have gone since it. One file's
+#: share of a batch comes to more: a run that is busy alone does not wait.
 _SMALL, _INTERVAL = 64 << 10, 0.25
 #: Bytes that a batch is never cut below because an endpoint says it is too large.
 _LEAST = 64 << 10
