@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.registry import EVENTS
+
 from .kit import DASHBOARDS, STACK, compose, dashboard, load, provisioned
 
 EACH = pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
@@ -116,3 +119,15 @@ def test_the_links_of_jaegers_pages_are_queries_of_its_spans() -> None:
         assert pattern["url"].startswith("http://localhost:9428/select/vmui/#/?query=")
         named = {"#{traceID}"} if pattern["type"] == "traces" else {f"#{{{pattern['key']}}}", "#{run.id}"}
         assert any(name in pattern["url"] for name in named), pattern
+
+
+#: What is a process's own affair: a town's dashboards do without it.
+NOT_SHOWN = {"gastown.runtime.gc_pause_ms"}
+
+
+def test_every_metric_of_the_data_model_is_shown() -> None:
+    """What is measured stands on a dashboard, under the name that the store has for it."""
+    texts = "\n".join(path.read_text(encoding="utf-8") for path in DASHBOARDS)
+    names = {metric.name for event in EVENTS.values() for metric in event.metrics} | set(METRICS)
+    missing = [name for name in sorted(names - NOT_SHOWN) if name.replace(".", "_") not in texts]
+    assert missing == []

@@ -77,6 +77,51 @@ def _gateway(directory: Path, target: Sink, **settings: str) -> Iterator[str]:
         process.wait()
 
 
+@contextlib.contextmanager
+def _agent(directory: Path, target: Sink, port: int) -> Iterator[None]:
+    """Run an agent as it is, with a gateway at `port` of this machine; log records go to `target`."""
+    health = free_port()
+    environment = {
+        **clean_environ(),
+        "JOURNAL": str(directory / "journal"),
+        "COLLECTOR_STATE": str(directory / "state"),
+        "COLLECTOR_HEALTH_PORT": str(health),
+        "LOGS_URL": target.url_of("logs"),
+        "GATEWAY_HOST": "127.0.0.1",
+        "GATEWAY_PORT": str(port),
+    }
+    words = [
+        "otelcol-contrib",
+        *(f"--config={STACK / name}" for name in ("collector.yaml", "scale-out/agent.yaml")),
+    ]
+    with open(directory / "agent.out", "wb") as output:
+        process = subprocess.Popen(words, env=environment, stdout=output, stderr=output)
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{health}/"), "the agent is there")
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _line(number: int) -> str:
+    worked = '{"key":"work_bead","value":{"stringValue":"sg-1"}}'
+    span = f'{{"traceId":"{WORKS}","spanId":"{number:016x}","name":"bd.call","attributes":[{worked}]}}'
+    return f'{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{span}]}}]}}]}}\n'
+
+
+def test_an_agent_hands_a_journal_to_a_gateway(tmp_path: Path) -> None:
+    """What a journal holds comes through agent and gateway, once, in the end."""
+    run = tmp_path / "journal/runs" / WORKS
+    run.mkdir(parents=True)
+    (run / "traces.jsonl").write_text("".join(map(_line, range(1, 101))))
+    port = free_port()
+    with sink() as target, _agent(tmp_path, target, port):
+        with _gateway(tmp_path, target, OTLP_GRPC_PORT=str(port)):
+            wait_until(lambda: len(target.spans()) >= 100, "all came")
+        assert sorted(int(one.span_id.hex(), 16) for one in target.spans()) == list(range(1, 101))
+
+
 def _kept(target: Sink) -> list[str]:
     return sorted({span.trace_id.hex() for span in target.spans()})
 
