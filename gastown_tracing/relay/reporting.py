@@ -44,21 +44,26 @@ class Reporter:
     def _keeper(self, told: Mapping[str, Any]) -> None:
         if "journal_bytes" in told:
             self._metrics.gauge(_BYTES, told["journal_bytes"])
-        # Unlike all else this is counted over the journal's whole life, as our series is.
-        lost = told.get("lost_records", 0) - self._metrics.counted(_LOST)
-        if lost > 0:
-            self._metrics.count(_LOST, lost)
+        self._reach(_LOST, told.get("lost_records"))
 
     def _worker(self, name: str, told: Mapping[str, Any]) -> None:
         if told.get("state") not in ("off", None) and "pending_bytes" in told:
             self._metrics.gauge("gastown.relay.pending", told["pending_bytes"], endpoint=name)
             self._metrics.gauge("gastown.relay.lag_ms", told.get("lag_ms") or 0, endpoint=name)
         for key, metric in _COUNTERS.items():
-            if (name, key) == (self._metrics.name, "sent"):
-                continue  # to say it would be sent, too, and so on for ever
-            self._count(metric, told.get(key), endpoint=name)
+            if name != self._metrics.name:
+                self._reach(metric, told.get(key), endpoint=name)
+            elif key != "sent":  # to say it would be sent, too, and so on for ever
+                self._count(metric, told.get(key), endpoint=name)
         for reason, count in told.get("dropped", {}).items():
             self._count("gastown.relay.left_out.total", count, reason=reason)
+
+    def _reach(self, metric: str, count: object, **labels: str) -> None:
+        """Let a counter be what was counted over the journal's whole life, as the series is."""
+        if isinstance(count, int):
+            more = count - self._metrics.counted(metric, **labels)
+            if more > 0:
+                self._metrics.count(metric, more, **labels)
 
     def _count(self, metric: str, count: object, **labels: str) -> None:
         """Add what has been counted since the last call; a part that began anew begins at 0."""

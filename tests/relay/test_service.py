@@ -272,3 +272,23 @@ def test_the_log_is_bounded_and_its_lines_are_whole(town: Town) -> None:
     assert all((directory / name).stat().st_size <= 1 << 20 for name in files)
     assert town.log().splitlines()[-1].split(" ")[1] == "1199"
     assert all(line.split(" ")[1].isdigit() for line in town.log().splitlines())
+
+
+def test_its_own_counts_are_right_over_restarts(town: Town, server: OtlpServer) -> None:
+    """What an endpoint took is counted once, though the worker's own count goes on where it was."""
+    urls = {"GT_OTEL_METRICS_URL": server.url("metrics"), TRACES: server.url("traces")}
+    town.make(**{**NOWHERE, **urls}, OTEL_METRIC_EXPORT_INTERVAL="200")
+    for number in (1, 2, 3):
+        town("relay", "start")
+        server.wait_for("traces", number)
+        wait_until(lambda n=number: _sent(server) == n, f"{number} to be reported")  # type: ignore[misc]
+        wait_until(lambda n=number: town.status()["workers"]["traces"]["sent"] == n, "the status")  # type: ignore[misc]
+        town("relay", "stop")
+        town("exec", "--", "true")
+
+
+def _sent(server: OtlpServer) -> int:
+    """Return what the relay says that the endpoint of traces has taken."""
+    found = [series for series in server.metrics()["series"] if series["name"] == "gastown.relay.sent.total"]
+    points = [series["point"] for series in found if "traces" in str(series["attributes"])]
+    return int(points[0]["asInt"]) if points else 0
