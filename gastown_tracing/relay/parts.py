@@ -29,6 +29,8 @@ class Parts:
         self._journal, self._files, self._sources, self._log = journal, files, sources, log
         self._settings: Settings | None = None
         self._keeper: Keeper | None = None
+        #: What has been said of parts that count from their beginning on.
+        self._counted: dict[tuple[str, str], float] = {}
         makers = {
             TRACES: lambda settings: self._shipper(TRACES, settings),
             LOGS: lambda settings: self._shipper(LOGS, settings),
@@ -127,7 +129,7 @@ class Parts:
         from gastown_tracing.relay.reporting import Reporter
 
         worker = MetricsWorker(self._journal, self._files, settings, self._log.say, connect=Client)
-        worker.before_export.append(Reporter(worker, self.status))
+        worker.before_export.append(Reporter(worker, self.status, self._counted))
         return worker
 
     def _receiver(self, settings: Settings) -> Worker:

@@ -23,13 +23,19 @@ _BYTES, _LOST = "gastown.relay.journal_bytes", "gastown.relay.lost.total"
 class Reporter:
     """Hands `metrics` what `status` says: {workers: {name: …}, receiver: …, keeper: …}, as each part has it.
 
-    An endpoint is called by its signal. Of one that is not set nothing is said.
+    An endpoint is called by its signal. Of one that is not set nothing is said. `counted` keeps what was said
+    before, for whoever takes this one's place.
     """
 
-    def __init__(self, metrics: MetricsWorker, status: Callable[[], Mapping[str, Any]]) -> None:
+    def __init__(
+        self,
+        metrics: MetricsWorker,
+        status: Callable[[], Mapping[str, Any]],
+        counted: dict[tuple[str, str], float],
+    ) -> None:
         self._metrics = metrics
         self._status = status
-        self._counted: dict[tuple[str, str], float] = {}
+        self._counted = counted
 
     def __call__(self) -> None:
         """Say how it is now."""

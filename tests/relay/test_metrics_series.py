@@ -285,10 +285,11 @@ def test_the_parts_of_the_relay_say_how_they_are(running: tuple[MetricsWorker, A
         "receiver": {"records": {"traces": 3}},
         "keeper": {"journal_bytes": 9000, "lost_records": 4},
     }
-    worker.before_export.append(Reporter(worker, lambda: status))
+    counted: dict[tuple[str, str], float] = {}
+    worker.before_export.append(Reporter(worker, lambda: status, counted))
     sent = "gastown.relay.sent.total"
     wait_until(lambda: [point.as_int for point in server.points(sent)] == [5], "what was sent")
-    worker.before_export[:] = [Reporter(worker, lambda: status)]  # who ships keeps its count
+    worker.before_export[:] = [Reporter(worker, lambda: status, counted)]  # after a bug of this worker's
     status["workers"]["traces"]["sent"] = 7
     wait_until(lambda: [point.as_int for point in server.points(sent)] == [7], "what was sent since")
     assert [point.as_int for point in server.points("gastown.relay.pending")] == [7]
