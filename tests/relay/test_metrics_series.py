@@ -298,7 +298,7 @@ def test_the_parts_of_the_relay_say_how_they_are(running: tuple[MetricsWorker, A
     assert [point.as_int for point in server.points("gastown.relay.journal_bytes")] == [9000]
     assert [point.as_int for point in server.points("gastown.relay.lost.total")] == [4]
     assert server.points("gastown.relay.retries.total") == []
-    worker.before_export[0] = Reporter(worker, lambda: status)  # as after a restart
+    worker.before_export[0] = Reporter(worker, lambda: status, {})  # as after a restart
     worker.count("gastown.relay.retries.total")
     wait_until(lambda: server.points("gastown.relay.retries.total"), "the next export")
     assert [point.as_int for point in server.points("gastown.relay.lost.total")] == [4]
