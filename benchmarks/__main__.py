@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bench_events, bench_exec, bench_helpers, bench_view
+from benchmarks import bench_events, bench_exec, bench_helpers, bench_relay_idle, bench_view
 from benchmarks.measure import rounds_asked
 
 
@@ -16,6 +16,8 @@ def main() -> int:
         *bench_helpers.measure(),
         *bench_events.measure(),
         *bench_view.measure(rounds or 7),
+        *bench_town.measure(rounds or 7),
+        *bench_relay_idle.measure(),
     ]
     for row in rows:
         print(row)

@@ -65,6 +65,7 @@ class Mover:
         self._log = log
         self._moves: dict[str, _Move] = {}
         self._asked: dict[str, float] = {}
+        self._said = ""
         self.moved = 0
 
     def restore(self, now: float) -> None:
@@ -79,7 +80,7 @@ class Mover:
             return
         for new, old in meant.items():
             directory = f"{self._journal.root}/{new}"
-            if not isinstance(old, str) or not os.path.isdir(directory):
+            if not isinstance(old, str) or new.count("/") != 2 or not os.path.isdir(directory):
                 continue
             self._moves[new] = _Move(old, new, now)
             self._sources.moved(old, new, now)
@@ -151,13 +152,23 @@ class Mover:
             self._moves[new] = _Move(place.path, new, now)
         try:
             self._save()
+        except OSError as error:
+            self._stay(error)
+        else:
             for place, run, new in ready:
-                self._move_one(place, run, new, now)
-        except OSError as error:  # a disk that is full: it is tried again
-            self._log(f"runs stay where they are for now: {error}")
+                try:
+                    self._move_one(place, run, new, now)
+                except OSError as error:
+                    self._stay(error)
         for _, _, new in ready:
             if self._sources.place(new) is None:
                 del self._moves[new]
+
+    def _stay(self, error: OSError) -> None:
+        """Say, once, why runs are not moved: a full disk, most of all. It is tried again."""
+        if str(error) != self._said:
+            self._said = str(error)
+            self._log(f"runs stay where they are for now: {error}")
 
     def _move_one(self, place: Place, run: Run, new: str, now: float) -> None:
         root, old = self._journal.root, place.path

@@ -214,7 +214,8 @@ class Retention:
             self._log(f"removed {len(gone)} runs of {date}, which were sent")
         if not closed.parts(self._journal, date):
             with self._saying(date):
-                remove(self._journal, root)
+                os.unlink(f"{root}/{closed.INDEX}")
+                os.rmdir(root)
                 del self._dates[date]
         self.removed_runs += len(gone)
         self.removed_bytes += sum(gone.values())

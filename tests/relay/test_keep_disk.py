@@ -39,7 +39,7 @@ def fill(disk: Path) -> None:
 
 
 def test_runs_wait_on_a_full_disk_and_go_when_there_is_room(disk: Path) -> None:
-    """What cannot be noted is not moved: a crash now would not be understood. It is said once a round."""
+    """What cannot be noted is not moved: a crash now would not be understood. It is said once."""
     journal = create(str(disk / "journal"))
     run = closed_run(journal, 1)
     house = House(journal, ships=False)
@@ -48,6 +48,7 @@ def test_runs_wait_on_a_full_disk_and_go_when_there_is_room(disk: Path) -> None:
     for _ in range(3):
         house.spend(30)
     assert tree(journal) == {f"runs/{run}"}
+    assert len(house.log) == 1
     assert "No space left" in house.log[0]
     assert house.keeper.status()["watched"] == 0
     (disk / "filler").unlink()

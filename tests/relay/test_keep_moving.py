@@ -10,6 +10,7 @@ import pytest
 
 from gastown_tracing.journal import closed, reader, writer
 from gastown_tracing.journal.layout import Journal, create
+from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.moving import WATCHED
 from tests.relay.keep_kit import (
     DAY,
@@ -278,3 +279,18 @@ def test_what_closes_while_it_is_watched_by_nobody_else_is_moved_later(journal: 
     assert tree(journal) == {f"runs/{run}"}
     house.spend(10)
     assert tree(journal) == {f"{DATE}/{run}"}
+
+
+def test_a_worker_that_begins_anew_knows_a_moved_run_by_its_old_name(journal: Journal) -> None:
+    """Its checkpoint is older than the move: nothing is read twice, neither there nor of a later part."""
+    run = closed_run(journal, 1)
+    house = House(journal)
+    house.spend(0)
+    checkpoints = {name: dict(feed.offsets()) for name, feed in house.feeds.items()}
+    house.spend(30)
+    writer.append(journal.run_dir(run), "traces", span_line(run, 3))
+    house.sources.scan(house.now + 1)
+    feed = Feed(journal, lambda _, name: name in ("traces.jsonl", "close.json"), checkpoints["traces"])
+    house.sources.add(feed)
+    house.sources.scan(house.now + 2)
+    assert b"".join(piece.data for piece in feed.take(1 << 20)) == span_line(run, 3)
