@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bench_events, bench_exec, bench_helpers, bench_relay_idle, bench_view
+from benchmarks import bench_events, bench_exec, bench_helpers, bench_relay_idle, bench_town, bench_view
 from benchmarks.measure import rounds_asked
 
 
