@@ -189,7 +189,7 @@ def measure(
     """
     family = book.family(_named(metric), metric.doc, VERSION)
     least = 0 if metric.kind == COUNTER else -_LARGEST
-    if family is None or isinstance(amount, bool) or not least <= amount < _LARGEST:
+    if isinstance(amount, bool) or not least <= amount < _LARGEST:
         return
     series = family.get(resource, labels, start_ns, metric.buckets)
     if isinstance(series, Histogram):
@@ -206,8 +206,7 @@ def measure(
 
 def total(book: Book, metric: Metric, resource: Items, labels: Items) -> float:
     """Return what a counter of ours has counted, 0 where nothing was."""
-    family = book.family(_named(metric))
-    found = family.series.get((resource, labels)) if family is not None else None
+    found = book.family(_named(metric)).series.get((resource, labels))
     return found.value if isinstance(found, Sum) else 0
 
 

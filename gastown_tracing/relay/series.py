@@ -17,8 +17,8 @@ from gastown_tracing.events.schema import COUNTER, GAUGE, HISTOGRAM
 #: Series of one metric at most, the one for all others included (SDK, "Cardinality limits").
 SERIES = 2000
 OVERFLOW: Items = (("otel.metric.overflow", True),)
-#: Metrics at most: names come from whoever exports something.
-METRICS = 1000
+#: Metrics and series of others at most: names and labels come from whoever exports something.
+METRICS, OTHERS = 1000, 20_000
 
 _LARGEST = (1 << 63) - 1
 
@@ -68,11 +68,24 @@ class Sum:
 class Histogram:
     """How many values lay between which bounds since `start_ns`. A bucket includes its upper bound."""
 
-    __slots__ = ("bounds", "changed", "count", "counts", "exemplars", "max", "min", "start_ns", "sum")
+    __slots__ = (
+        "bounds",
+        "changed",
+        "count",
+        "counts",
+        "exemplars",
+        "fed_ns",
+        "max",
+        "min",
+        "start_ns",
+        "sum",
+    )
 
     def __init__(self, start_ns: int, bounds: tuple[float, ...]) -> None:
         self.start_ns = start_ns
         self.bounds = bounds
+        #: When others last added to it; 0 where nobody did.
+        self.fed_ns = 0
         self.changed = 0
         self.count = 0
         self.sum: Number = 0.0
@@ -114,7 +127,16 @@ class Histogram:
 
     def state(self) -> list[Any]:
         """Return it as JSON has it."""
-        return [self.start_ns, self.count, self.sum, self.min, self.max, self.counts, self.bounds]
+        return [
+            self.start_ns,
+            self.fed_ns,
+            self.count,
+            self.sum,
+            self.min,
+            self.max,
+            self.counts,
+            self.bounds,
+        ]
 
 
 class Gauge:
@@ -175,17 +197,22 @@ class Family:
         self.series: dict[tuple[Items, Items], Series] = {}
 
     def get(
-        self, resource: Items, labels: Items, start_ns: int, bounds: tuple[float, ...] = ()
+        self,
+        resource: Items,
+        labels: Items,
+        start_ns: int,
+        bounds: tuple[float, ...] = (),
+        limit: int = SERIES,
     ) -> Sum | Histogram | Gauge:
         """Return a series, a new one since `start_ns` where there was none.
 
-        Beyond the limit it is the one that stands for all others, under no resource.
+        Beyond `limit` it is the one that stands for all others, under no resource.
         """
         found = self.series.get((resource, labels))
         if found is not None:
             return found
         key = resource, labels
-        if len(self.series) >= SERIES - 1:
+        if len(self.series) >= limit - 1:
             key = (), OVERFLOW
             found = self.series.get(key)
             if found is not None:
@@ -222,15 +249,17 @@ class Book:
         self.turn = 1
         self._families: dict[Named, Family] = {}
 
-    def family(self, named: Named, doc: str = "", version: str = "") -> Family | None:
-        """Return a metric, a new one where there was none; None where there are too many."""
+    def family(self, named: Named, doc: str = "", version: str = "") -> Family:
+        """Return a metric, a new one where there was none."""
         found = self._families.get(named)
         if found is None:
-            if len(self._families) >= METRICS:
-                return None
             found = self._families[named] = Family(named)
         found.doc, found.version = doc or found.doc, found.version or version
         return found
+
+    def has_room(self, named: Named) -> bool:
+        """Say whether a metric is known, or may be added: there are not too many."""
+        return named in self._families or len(self._families) < METRICS
 
     def size(self) -> int:
         """Return how many series there are."""
@@ -304,8 +333,9 @@ def _restored(kind: str, state: list[Any]) -> Series:
     if kind == GAUGE:
         time_ns, value = state
         return Gauge(time_ns, value)
-    start_ns, count, total, low, high, counts, bounds = state
+    start_ns, fed_ns, count, total, low, high, counts, bounds = state
     found = Histogram(start_ns, tuple(bounds))
+    found.fed_ns = fed_ns
     found.count, found.sum, found.min, found.max, found.counts = count, total, low, high, list(counts)
     if len(counts) != len(bounds) + 1:
         raise ValueError("a histogram with other buckets than bounds")

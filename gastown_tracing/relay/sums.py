@@ -19,7 +19,7 @@ from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import COUNTER, GAUGE, HISTOGRAM
 from gastown_tracing.journal.parse import read_attributes, read_time
 from gastown_tracing.relay.derive import SCOPE
-from gastown_tracing.relay.series import Gauge, Histogram, Items, Named, Sum
+from gastown_tracing.relay.series import OTHERS, SERIES, Gauge, Histogram, Items, Named, Sum
 
 if TYPE_CHECKING:
     from gastown_tracing.relay.series import Book, Family, Number, Series
@@ -29,6 +29,8 @@ FORGOTTEN_NS = 24 * 3600 * 1_000_000_000
 STREAMS = 20_000
 #: How many of a delta stream's last points are remembered, so that one that comes again counts once.
 POINTS = 64
+#: How long, in ns, nobody has to use a histogram's bounds before it takes others: as after an upgrade.
+_QUIET_NS = 3600 * 1_000_000_000
 
 _LARGEST = 1 << 63
 
@@ -64,6 +66,7 @@ class Sums:
         self._now = now
         self.dropped: dict[str, int] = {}
         self.repeated = self.skipped = 0
+        self._limit = SERIES
         #: By its digest, the one that was heard of longest ago first: when that was, and what it said.
         self._streams: dict[str, list[Any]] = dict((state or {}).items())
 
@@ -73,6 +76,7 @@ class Sums:
 
     def take(self, _file: str, data: bytes) -> None:
         """Add up the metrics in whole lines of a file of the receiver."""
+        self._limit = SERIES if self._book.size() < OTHERS else 0
         for line in data.split(b"\n")[:-1]:
             try:
                 request = orjson.loads(line)["resourceMetrics"]
@@ -130,10 +134,10 @@ class Sums:
         # What goes up and down ends with its process, so that a sum over processes would be false.
         kind = _KINDS[field] if monotonic or temporality == _DELTA else GAUGE
         named = Named(told_by, name, kind, monotonic, str(metric.get("unit", "")))
-        family = self._book.family(named, str(metric.get("description", "")), str(scope.get("version", "")))
-        if family is None:
+        if not self._book.has_room(named):
             self._drop("limit", len(points))
             return
+        family = self._book.family(named, str(metric.get("description", "")), str(scope.get("version", "")))
         stream = _digest([stream, told_by, name, field, named.unit, temporality])
         for point in points:
             self._point(family, resource, stream, point, delta=temporality == _DELTA)
@@ -146,35 +150,55 @@ class Sums:
         own = {name: attributes[name] for name in _OURS if name in attributes}
         if own:  # Claude Code repeats its resource in its points: as a label it would be there twice
             resource = tuple(sorted({**own, **dict(resource)}.items()))
-        time_ns = read_time(point.get("timeUnixNano", 0))
-        start_ns = read_time(point.get("startTimeUnixNano", 0)) or time_ns
         if family.named.kind == GAUGE:
-            gauge = family.get(resource, labels, 0)
-            if isinstance(gauge, Gauge) and gauge.set(_number(point), time_ns):
-                gauge.changed = self._book.turn
+            self._gauge(family, resource, labels, point)
             return
-        bounds = tuple(float(bound) for bound in point.get("explicitBounds", ()))
+        bounds = tuple([_finite(bound) for bound in point.get("explicitBounds", ())])
         counts = family.named.kind == HISTOGRAM
         value = _histogram(point, len(bounds)) if counts else [_number(point)]
         if family.named.monotonic and min((value[0], *value[2:])) < 0:
             self._drop("negative")
             return
-        series = family.get(resource, labels, min(start_ns, self._now()), bounds)
-        if isinstance(series, Histogram) and series.bounds != bounds:
+        series = self._series(family, resource, labels, point, bounds)
+        if series is None:
             self._drop("bounds")
             return
         key = [stream, sorted(attributes.items(), key=_first), bounds]
-        if delta:
-            added = value if self._is_new(_digest(key), time_ns) else None
-        else:
-            start = read_time(point.get("startTimeUnixNano", 0))
-            added = self._increment(_digest([*key, start]), time_ns, value, resets=not start)
+        added = self._added(key, point, value, delta=delta)
         if added is None:
             self.repeated += 1
         elif (any(added) or not series.changed) and _add(series, added):
             series.changed = self._book.turn
         if isinstance(series, Histogram) and added is not None and added[0]:
             series.reach(_optional(point, "min"), _optional(point, "max"))
+
+    def _gauge(self, family: Family, resource: Items, labels: Items, point: Any) -> None:
+        value, time_ns = _number(point), read_time(point.get("timeUnixNano", 0))
+        gauge = family.get(resource, labels, 0, limit=self._limit)
+        if isinstance(gauge, Gauge) and gauge.set(value, min(time_ns, self._now())):
+            gauge.changed = self._book.turn
+
+    def _series(
+        self, family: Family, resource: Items, labels: Items, point: Any, bounds: tuple[float, ...]
+    ) -> Series | None:
+        """Return the series of a point; None for a histogram of other bounds, which others still use."""
+        now = self._now()
+        start_ns = read_time(point.get("startTimeUnixNano", 0)) or read_time(point.get("timeUnixNano", 0))
+        series = family.get(resource, labels, min(start_ns, now), bounds, self._limit)
+        if not isinstance(series, Histogram):
+            return series
+        if series.bounds != bounds and now - series.fed_ns > _QUIET_NS:
+            series = family.renew(resource, labels, now, bounds)
+        series.fed_ns = now if series.bounds == bounds else series.fed_ns
+        return series if series.bounds == bounds else None
+
+    def _added(self, key: list[Any], point: Any, value: list[Number], *, delta: bool) -> list[Number] | None:
+        """Return what a point adds to what came before of its stream; None for one that came before."""
+        time_ns = read_time(point.get("timeUnixNano", 0))
+        if delta:
+            return value if self._is_new(_digest(key), time_ns) else None
+        start_ns = read_time(point.get("startTimeUnixNano", 0))
+        return self._increment(_digest([*key, start_ns]), time_ns, value, resets=not start_ns)
 
     def _is_new(self, key: str, time_ns: int) -> bool:
         """Say whether a delta point has not come before, and take note of it.

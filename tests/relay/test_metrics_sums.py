@@ -16,7 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
-from gastown_tracing.relay.series import SERIES, Book
+from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.relay.derive import measure
+from gastown_tracing.relay.series import METRICS, OTHERS, SERIES, Book
 from gastown_tracing.relay.sums import FORGOTTEN_NS, STREAMS, Sums
 from tests.events.arrived import Arrived, Point
 from tests.relay.metrics_kit import BASE, NOW, exported
@@ -36,7 +38,7 @@ CLAUDE = {
 
 class Clock:
     def __init__(self) -> None:
-        self.time_ns = NOW
+        self.time_ns = NOW + 1000 * SECOND
 
     def __call__(self) -> int:
         return self.time_ns
@@ -203,6 +205,17 @@ def test_other_bounds_are_left_out_and_counted() -> None:
     assert added.sums.dropped == {"bounds": 1}
 
 
+def test_bounds_that_nobody_uses_any_more_give_way_to_others() -> None:
+    """After an upgrade: the series begins anew, and says so by its start."""
+    added = Added()
+    added.take(line(spread(at(histogram([1, 0, 0], 2.0), 2, 1), DELTA), "bd.duration"))
+    added.clock.time_ns += 3601 * SECOND
+    added.take(line(spread(at(histogram([0, 1, 0], 1.5, (1.0, 2.0)), 3601, 3600), DELTA), "bd.duration"))
+    (point,) = added.arrived().points_of("bd.duration")
+    assert (point.value, point.bounds) == ((1, 1.5, (0, 1, 0)), (1.0, 2.0))
+    assert added.sums.dropped == {}
+
+
 def test_a_start_that_nobody_says_is_a_restart_where_the_total_is_less() -> None:
     """Without a start time only a smaller number tells that a process began anew."""
     added = Added()
@@ -300,6 +313,21 @@ def test_beyond_the_limit_one_series_stands_for_the_others() -> None:
     (overflow,) = [point for point in found if point.labels == {"otel.metric.overflow": True}]
     assert overflow.value == 51
     assert overflow.source.resource == dict(BASE)
+
+
+def test_metrics_and_series_of_others_are_bounded_and_leave_room_for_ours() -> None:
+    book = Book()
+    sums = Sums(book, BASE, lambda: NOW)
+    for count in range(METRICS + 10):
+        sums.take("", line(total(number(1, 2, 1), how=DELTA), f"m{count}"))
+    assert sums.dropped == {"limit": 10}
+    measure(book, EVENTS["nudge"].metrics[0], BASE, (), 1, start_ns=NOW)
+    assert book.size() == METRICS + 1
+    for count in range(OTHERS // SERIES):
+        points = [number(1, 2, 1, label=f"l{n}") for n in range(SERIES)]
+        sums.take("", line(total(*points, how=DELTA), f"m{count}"))
+    sums.take("", line(total(*[number(1, 2, 1, label=f"l{n}") for n in range(9)], how=DELTA), "m50"))
+    assert book.size() <= METRICS + OTHERS
 
 
 def test_streams_of_processes_that_ended_are_forgotten_after_a_day() -> None:
