@@ -24,6 +24,10 @@ GZIP = "gzip"
 #: The values of OTEL_EXPORTER_OTLP_PROTOCOL that stand for OTLP/HTTP.
 PROTOCOLS = ("http/json", "http/protobuf")
 
+#: VictoriaLogs takes OTLP at this path. Where nobody names the fields of its streams, each process is one.
+_VICTORIA_LOGS, _STREAM_FIELDS = "/insert/opentelemetry/", "vl-stream-fields"
+_STREAMS = ("service.name", "gt.role", "gt.rig", "gt.agent")
+
 
 @dataclass(frozen=True)
 class Endpoint:
@@ -41,6 +45,13 @@ class Endpoint:
     certificate: str = ""
     client_key: str = ""
     client_certificate: str = ""
+
+
+def _headers(url: str, given: str) -> dict[str, str]:
+    headers = dict(parse_env_headers(given, liberal=True))
+    if _VICTORIA_LOGS in url and _STREAM_FIELDS not in headers:  # whose names are in lower case
+        headers[_STREAM_FIELDS] = ",".join(_STREAMS)
+    return headers
 
 
 class Settings:
@@ -86,7 +97,7 @@ class Settings:
             return None
         return Endpoint(
             url,
-            dict(parse_env_headers(self._given(signal, "HEADERS"), liberal=True)),
+            _headers(url, self._given(signal, "HEADERS")),
             self._timeout(signal),
             self._one_of(signal, "COMPRESSION", (GZIP,), "none"),
             self._one_of(signal, "PROTOCOL", PROTOCOLS, ""),
