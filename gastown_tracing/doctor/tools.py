@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 from functools import partial
 from typing import TYPE_CHECKING
@@ -69,26 +71,38 @@ def on_path(name: str, env: Mapping[str, str]) -> list[str]:
 
 def _version(name: str, path: str, env: Mapping[str, str]) -> Check:
     try:
-        said = subprocess.run(
-            [path, *_VERSIONS[name][1:]],
-            env=_quiet(env),
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=_SECONDS,
-            check=False,
-            start_new_session=True,
-        )
+        code, said = _answer([path, *_VERSIONS[name][1:]], _quiet(env))
     except subprocess.TimeoutExpired:
         return warning(name, f"{path} does not say its version within {_SECONDS:g} s", "run it by hand")
     except OSError as error:
         return problem(name, f"{path}: {error.strerror}", "install it again")
-    first = (said.stdout.strip() or said.stderr.strip()).partition("\n")[0]
-    if said.returncode:
-        return warning(name, f"{path}: exit code {said.returncode}: {first}", "run it by hand")
+    first = said.strip().partition("\n")[0]
+    if code:
+        return warning(name, f"{path}: exit code {code}: {first}", "run it by hand")
     return ok(name, f"{first} · {path}")
+
+
+def _answer(command: list[str], env: Mapping[str, str]) -> tuple[int, str]:
+    """Return the exit code and output of a program that has a few seconds. Raises OSError, TimeoutExpired."""
+    process = subprocess.Popen(
+        command,
+        env=env,
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    with process:
+        try:
+            said, complaint = process.communicate(timeout=_SECONDS)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(OSError):
+                os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+            raise
+    return process.returncode, said.strip() or complaint
 
 
 def _quiet(env: Mapping[str, str]) -> dict[str, str]:

@@ -1,0 +1,109 @@
+"""What the doctor says of the real relay and its receiver: while they run, and when they do not."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gastown_tracing.journal import otlp, writer
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.relay import status
+from gastown_tracing.relay.files import Files
+from tests.api.sink import refusing
+from tests.processes import DEADLINE, wait_until
+from tests.relay.otlp_server import OtlpServer
+
+from .conftest import Doctor
+
+TRACE, ROOT = "4bf92f3577b34da6a3ce929d0e0e4736", "a3ce929d0e0e4736"
+
+
+@contextlib.contextmanager
+def relay(journal: Journal, env: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the relay of a journal until the block ends, once it has said how it is."""
+    words = [sys.executable, "-m", "gastown_tracing.cli", "relay", "run", "--journal", journal.root]
+    with subprocess.Popen(words, env=env, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: status.read(Files(journal)).get("workers"), "the relay says how it is")
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(DEADLINE)
+
+
+def record(journal: Journal) -> None:
+    span = otlp.Span(TRACE, "b" * 16, ROOT, "bd.call", start_ns=1, end_ns=2)
+    writer.append(journal.run_dir(TRACE), "traces", otlp.spans_line(otlp.encode_resource({}), [span]))
+
+
+def test_a_relay_that_runs_is_well(
+    doctor: Doctor, journal: Journal, env: dict[str, str], tmp_path: Path
+) -> None:
+    """Each worker is named with its count, and the receiver takes OTLP at its own path only."""
+    with OtlpServer(tmp_path / "server") as server:
+        urls = {f"GT_OTEL_{name.upper()}_URL": server.url(name) for name in ("traces", "metrics", "logs")}
+        journal.write_config(urls)
+        with relay(journal, env) as process:
+            record(journal)
+            server.wait_for("traces", 1)
+            wait_until(lambda: status.read(Files(journal))["workers"]["traces"]["sent"] == 1, "it says so")
+            found = doctor()
+    assert found["relay", "process"]["found"] == f"runs: pid {process.pid}"
+    assert found["relay", "traces"]["found"].startswith("ok, 1 sent")
+    assert found.state("relay", "refused") == "ok"
+    assert found["receiver", "answer"]["found"] == "takes OTLP, and nothing at another path"
+    assert found.code == 0
+
+
+def test_an_endpoint_that_is_down_is_said_with_the_log(
+    doctor: Doctor, journal: Journal, env: dict[str, str]
+) -> None:
+    with refusing() as url:
+        journal.write_config(
+            {"GT_OTEL_TRACES_URL": url, "GT_OTEL_METRICS_URL": "none", "GT_OTEL_LOGS_URL": "none"}
+        )
+        with relay(journal, env):
+            record(journal)
+            failing = lambda: status.read(Files(journal))["workers"]["traces"]["state"] == "failing"  # noqa: E731 # waited for below
+            wait_until(failing, "it fails")
+            found = doctor("--offline")
+    assert found.state("relay", "traces") == "problem"
+    assert "failing" in found["relay", "traces"]["found"]
+    assert found["relay", "log"]["found"]
+    assert found.code == 1
+
+
+def test_a_relay_that_was_killed_is_missed(doctor: Doctor, journal: Journal, env: dict[str, str]) -> None:
+    """Where something waits. Where nothing can be sent, or no relay is wanted, all is well."""
+    with refusing() as url:
+        journal.write_config(
+            {"GT_OTEL_TRACES_URL": url, "GT_OTEL_METRICS_URL": "none", "GT_OTEL_LOGS_URL": "none"}
+        )
+        with relay(journal, env) as process:
+            record(journal)
+            wait_until(
+                lambda: status.read(Files(journal))["workers"]["traces"]["pending_bytes"], "something waits"
+            )
+            os.kill(process.pid, signal.SIGKILL)
+            process.wait()
+        assert "wait to be sent" in doctor("--offline", GT_OTEL_RELAY="true")["relay", "process"]["found"]
+        assert doctor("--offline", GT_OTEL_RELAY="false").state("relay", "process") == "ok"
+        journal.write_config({})
+        assert doctor("--offline", GT_OTEL_RELAY="true").state("relay", "process") == "ok"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", '{"written": "now", "workers": []}', '{"workers": {"traces": 7}}']
+)
+def test_a_status_that_makes_no_sense_is_no_traceback(text: str, doctor: Doctor, journal: Journal) -> None:
+    Path(Files(journal).status).write_text(text)
+    found = doctor("--offline")
+    assert found.state("relay", "process") in ("ok", "warning")
+    assert not [row for row in found.rows if row["found"].startswith("it failed")]
