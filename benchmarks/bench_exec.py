@@ -9,11 +9,13 @@ import socket
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from benchmarks.measure import Row, rounds_asked, side_by_side
+from gastown_tracing.journal.layout import create
 from gastown_tracing.shims import launcher
 
 
@@ -57,7 +59,7 @@ def measure(rounds: int) -> list[Row]:
     with tempfile.TemporaryDirectory() as directory, endpoints() as urls:
         launch = str(Path(directory, "launch"))
         launcher.write(launch)
-        env = {**os.environ, "GT_OTEL_JOURNAL": f"{directory}/journal"}
+        env = {**os.environ, "GT_OTEL_JOURNAL": f"{directory}/journal", "GT_OTEL_RELAY": "false"}
         env.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package has been compiled
         python = os.path.realpath(sys.executable)
         script = shutil.which("gt-trace", path=os.path.dirname(sys.executable)) or ""
@@ -68,6 +70,7 @@ def measure(rounds: int) -> list[Row]:
             "true": ([true], env),
             "python": ([python, "-I", "-S", "-E", "-c", "pass"], env),
             "launcher": ([launch, "--", true], env),
+            "with a relay": ([launch, "--", true], _asked(env, f"{directory}/other")),
             "venv": ([sys.executable, "-c", "pass"], env),
             "exec": (traced, env),
             "event": (event, env),
@@ -82,6 +85,14 @@ def measure(rounds: int) -> list[Row]:
             commands["otel-cli"] = ([otel_cli, "exec", *options, "--", true], env)
         seconds = side_by_side(commands, rounds)
     return rows(seconds)
+
+
+def _asked(env: dict[str, str], root: str) -> dict[str, str]:
+    """Return an environment with a journal whose relay has just said that it is there."""
+    note = f"{create(root).root}/relay/asked"
+    Path(note).touch()
+    os.utime(note, (time.time() + 50, time.time() + 50))
+    return {**env, "GT_OTEL_JOURNAL": root, "GT_OTEL_RELAY": "true"}
 
 
 def rows(seconds: dict[str, float]) -> list[Row]:
@@ -105,6 +116,7 @@ def rows(seconds: dict[str, float]) -> list[Row]:
             1.2,
             f"{seconds['event'] * 1e3:.1f} ms / {seconds['exec'] * 1e3:.1f} ms",
         ),
+        Row("exec's launcher with a relay / without", seconds["with a relay"] / seconds["launcher"], 1.05),
         Row("gt-trace exec, endpoint refused / healthy", seconds["refused"] / seconds["healthy"], 1.05),
         Row("gt-trace exec, endpoint never answers / healthy", seconds["hanging"] / seconds["healthy"], 1.05),
     ]

@@ -46,11 +46,16 @@ def ask(journal: "Journal") -> None:
 
     Nothing is done under limits that a relay could not live with: somebody else will ask.
     """
-    if not sys.executable or _confined():
+    if not _is_python(sys.executable) or _confined():
         return
     note(f"{journal.root}/relay/asked")
     if not runs(f"{journal.root}/relay/lock"):
         start(journal.root)
+
+
+def _is_python(program: str) -> bool:
+    """Say whether a program is an interpreter, and no other one that has it inside."""
+    return program.rpartition("/")[2].startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
 def note(path: str) -> None:

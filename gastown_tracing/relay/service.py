@@ -31,7 +31,7 @@ LIVELY, IDLE = 0.25, 1.0
 _CALM = 5.0
 
 #: Seconds between two looks at: the settings and what is alive, the note that there is a relay, our own code.
-_OFTEN, _NOTE, _CODE = 1.0, 20.0, 30.0
+_OFTEN, _NOTE, _CODE = 1.0, 10.0, 30.0
 
 #: Seconds that the workers have to end.
 _END = 3.0

@@ -41,7 +41,8 @@ class Configuration:
     def read(self, *, force: bool = False) -> bool:
         """Look at the file, and read it if it is another one or was no good; say whether settings changed."""
         stat = self._stat()
-        if stat == self._seen and not force and not self.problem:
+        known = stat == self._seen and self.settings is not None
+        if known and not force and not self.problem:
             return False
         self._seen = stat
         found, self.problem = self._found(stat)

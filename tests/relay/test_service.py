@@ -242,7 +242,7 @@ def test_replaced_code_is_what_runs_next(town: Town, tmp_path: Path) -> None:
     for package in (Path(found.__file__ or "").parent for found in (gastown_tracing, propagation)):
         shutil.copytree(package, site / package.name, ignore=shutil.ignore_patterns("__pycache__"))
     service = site / "gastown_tracing/relay/service.py"
-    service.write_text(service.read_text().replace("_CODE = 1.0, 20.0, 30.0", "_CODE = 1.0, 20.0, 0.5"))
+    service.write_text(service.read_text().replace("_CODE = 1.0, 10.0, 30.0", "_CODE = 1.0, 10.0, 0.5"))
     town.make(**NOWHERE)
     words = [str(tmp_path / "venv/bin/python"), "-m", "gastown_tracing.relay", str(town.root)]
     with subprocess.Popen(words, env=town.env, cwd=tmp_path) as relay:

@@ -319,6 +319,18 @@ def test_without_interpreter_or_package_nothing_happens(town: Town, tmp_path: Pa
     assert list(town.root.glob("loose/*/traces.jsonl"))
 
 
+def test_a_program_that_is_no_interpreter_is_not_started_again(town: Town, tmp_path: Path) -> None:
+    """Python in another program, or frozen into one, names that program as its executable."""
+    other = tmp_path / "server"
+    other.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\n")
+    other.chmod(0o755)
+    for mark in (f"sys.executable = {str(other)!r}", "sys.frozen = True"):
+        done = town.run([sys.executable, "-c", f"import sys; {mark}; {PYTHON.format('pass')}"])
+        assert (done.returncode, done.stderr) == (0, "")
+        town.none_starts()
+    assert not (tmp_path / "started").exists()
+
+
 def test_the_commands_own_limits_are_not_the_relays(town: Town) -> None:
     """A command that confines itself does so after us."""
     done = town("exec", "--", "sh", "-c", "ulimit -f 0; true")
