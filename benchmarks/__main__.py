@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import bench_events, bench_exec, bench_helpers, bench_relay_idle, bench_town, bench_view
+from benchmarks import (
+    bench_events,
+    bench_exec,
+    bench_helpers,
+    bench_relay,
+    bench_relay_idle,
+    bench_town,
+    bench_view,
+)
 from benchmarks.measure import rounds_asked
 
 
@@ -17,6 +25,7 @@ def main() -> int:
         *bench_events.measure(),
         *bench_view.measure(rounds or 7),
         *bench_town.measure(rounds or 7),
+        *bench_relay.measure(),
         *bench_relay_idle.measure(),
     ]
     for row in rows:

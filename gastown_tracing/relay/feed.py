@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Bytes of one file that come in one go, so that none keeps the others waiting.
 _SHARE = 256 * 1024
+#: Bytes of a batch that are not worth looking for a line that fits into them.
+_REST = 8 * 1024
 
 #: Says of a kind of place and the name of a file in it whether a worker reads it.
 Wanted = Callable[[str, str], bool]
@@ -134,7 +136,7 @@ class Feed:
             if piece is not None:
                 pieces.append(piece)
                 left -= len(piece.data)
-            if left <= 0:
+            if left <= (_REST if pieces else 0):
                 break
         if not pieces and self.skipped > skipped:
             return self.take(limit)

@@ -7,6 +7,7 @@ of journal.parse's MALFORMED.
 
 from __future__ import annotations
 
+import struct
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,7 @@ _USUAL = frozenset(
 )
 #: Attributes that are kept encoded, and characters in the longest of them.
 _KNOWN, _SHORT = 4096, 200
+_double = struct.Struct("<d").pack
 _STRINGS: dict[tuple[str, str], bytes] = {}
 _INTEGERS: dict[tuple[str, str], bytes] = {}
 
@@ -207,6 +209,8 @@ def _sized(data: bytes) -> bytes:
     size = len(data)
     if size < 0x80:
         return bytes((size,)) + data
+    if size < 0x4000:
+        return bytes((size & 0x7F | 0x80, size >> 7)) + data
     head = bytearray()
     while size >= 0x80:
         head.append(size & 0x7F | 0x80)
@@ -230,7 +234,12 @@ def _pairs(tag: bytes, found: Any) -> bytes:
         else:
             known = _STRINGS if len(text) <= _SHORT else None
         if known is None:
-            parts.append(_pair(key, value))
+            number = value.get("doubleValue")
+            if type(number) is float:
+                name = key.encode()
+                parts.append(_sized(b"\x0a%b\x12\x09\x21%b" % (_sized(name), _double(number))))
+            else:
+                parts.append(_pair(key, value))
             continue
         data = known.get((key, text))
         if data is None:
@@ -289,3 +298,6 @@ _SCALARS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "boolValue": ("bool_value", _boolean),
     "bytesValue": ("bytes_value", _bytes),
 }
+
+#: An attribute service.instance.id, up to its 36 characters.
+_INSTANCE = _pair("service.instance.id", {"stringValue": "0" * 36})[:-36]
