@@ -56,6 +56,7 @@ def relay(telemetry: Telemetry) -> Checks:
     checks = [_worker(name, worker) for name, worker in workers]
     yield from checks
     yield from _left_out(workers, files)
+    yield from _keeper(found)
     if any(check.state == "problem" for check in checks):
         yield from _tail(files)
 
@@ -115,9 +116,7 @@ def _worker(name: str, worker: Mapping[str, Any]) -> Check:
     message = error.get("message", "") if isinstance(error, dict) else error
     if message:
         said += f": {message}"
-    return problem(
-        name, said, f"nothing is lost: it tries again; see {name} below" if name in URLS else "see its log"
-    )
+    return problem(name, said, "nothing is lost, it tries again: put right what it says; its log is below")
 
 
 def _left_out(workers: list[tuple[str, Mapping[str, Any]]], files: Files) -> Checks:
@@ -129,6 +128,18 @@ def _left_out(workers: list[tuple[str, Mapping[str, Any]]], files: Files) -> Che
         yield warning("refused", said, f"{files.dead_letters}/reasons.jsonl and {files.log} say why")
     else:
         yield ok("refused", "nothing was refused by a backend")
+
+
+def _keeper(found: Mapping[str, Any]) -> Checks:
+    """Yield what was given up for want of room, and why the journal is not kept in order."""
+    keeper = found.get("keeper")
+    if not isinstance(keeper, dict):
+        return
+    if lost := _number(keeper, "lost_records"):
+        said = f"{counted(lost, 'record')} given up unsent: the journal had reached GT_OTEL_HARD_CAP_BYTES"
+        yield problem("lost", said, "put the endpoint right, or raise the cap in config.json")
+    if keeper.get("problem"):
+        yield warning("keeping", str(keeper["problem"]), "put it right: closed runs stay where they are")
 
 
 def _number(worker: Mapping[str, Any], key: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -97,6 +98,21 @@ def test_a_relay_that_was_killed_is_missed(doctor: Doctor, journal: Journal, env
         assert doctor("--offline", GT_OTEL_RELAY="false").state("relay", "process") == "ok"
         journal.write_config({})
         assert doctor("--offline", GT_OTEL_RELAY="true").state("relay", "process") == "ok"
+
+
+def test_what_was_given_up_unsent_is_a_problem(doctor: Doctor, journal: Journal, env: dict[str, str]) -> None:
+    """As the relay's own status says it."""
+    with relay(journal, env) as process:
+        process.send_signal(signal.SIGSTOP)  # so that what is written here stays
+        try:
+            said = status.read(Files(journal))
+            keeper = {**said["keeper"], "lost_records": 7, "problem": "No space left on device"}
+            Path(Files(journal).status).write_text(json.dumps({**said, "keeper": keeper}))
+            found = doctor("--offline")
+        finally:
+            process.send_signal(signal.SIGCONT)
+    assert (found.state("relay", "lost"), found.state("relay", "keeping")) == ("problem", "warning")
+    assert found["relay", "lost"]["found"].startswith("7 records given up unsent")
 
 
 @pytest.mark.parametrize(
