@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import queue
 import signal
 import sys
 import threading
@@ -72,7 +73,8 @@ class Service:
         self._problem = ""
         self._why = ""
         self._errors = 0
-        self._wake = threading.Event()
+        #: Whatever is put here ends the wait; unlike an event it takes no lock that a signal may find taken.
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._reread = False
         #: Where each signal goes, as the log has it.
         self._said: dict[str, str] = {}
@@ -88,8 +90,8 @@ class Service:
         while not self._why:
             self._turn(time.monotonic())
             if not self._why:
-                self._wake.wait(self._pause(time.monotonic()))
-                self._wake.clear()
+                with contextlib.suppress(queue.Empty):
+                    self._wake.get(timeout=self._pause(time.monotonic()))
         self._finish()
         return self._why
 
@@ -98,18 +100,17 @@ class Service:
             if self._why:  # asked twice
                 os._exit(128 + number)
             self._why = f"it got {signal.Signals(number).name}"
-            self._wake.set()
+            self._wake.put(None)
 
         def reread(_number: int, _frame: object) -> None:
             self._reread = True
-            self._wake.set()
+            self._wake.put(None)
 
         for number in _SIGNALS:
             signal.signal(number, end)
         signal.signal(signal.SIGHUP, reread)
 
     def _begin(self) -> None:
-        daemon.note(self._files.asked)
         self._configure(force=True)
         self._state = "running"
 
@@ -134,7 +135,7 @@ class Service:
             self._log.say(line)
         self._parts.look(now)
         if self._is_due("note", now, _NOTE):
-            daemon.note(self._files.asked)
+            self._guarded("note that it is there", lambda: daemon.note(self._files.asked))
         if self._is_due("code", now, _CODE) and self._code.replaced():
             self._why = UPGRADED
 
