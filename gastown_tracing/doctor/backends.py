@@ -165,16 +165,17 @@ def find(signal: str, site: Site, headers: dict[str, str], given: str, deadline:
     `given` is the base of its query API where the user says so, else it is guessed. The endpoint's headers go
     only to its own origin: at another port may stand somebody else.
     """
-    for backend in BACKENDS:
-        if backend.signal != signal:
+    backends = [backend for backend in BACKENDS if backend.signal == signal]
+    places = [(backend, given or site.origin) for backend in backends]
+    if not given:
+        places += [(backend, site.at(backend.port)) for backend in backends]
+    for backend, base in places:
+        try:
+            found = Found(backend, base, headers if web.Site(base).origin == site.origin else {})
+            if backend.known(found.get(backend.path, deadline.left(_SECONDS))):
+                return found
+        except web.Failed:
             continue
-        for base in [given] if given else dict.fromkeys((site.at(backend.port), site.origin)):
-            found = Found(backend, base, headers if base.startswith(site.origin) else {})
-            try:
-                if backend.known(found.get(backend.path, deadline.left(_SECONDS))):
-                    return found
-            except web.Failed:
-                continue
     return None
 
 
