@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from gastown_tracing.journal.layout import Journal
+
+# It logs a header that it cannot understand as it is: a secret that lacks its name, as often as not.
+logging.getLogger(parse_env_headers.__module__).disabled = True
 
 #: The setting that says where a signal goes.
 URLS = {"traces": config.TRACES_URL, "metrics": config.METRICS_URL, "logs": config.LOGS_URL}
@@ -45,13 +49,6 @@ class Endpoint:
     certificate: str = ""
     client_key: str = ""
     client_certificate: str = ""
-
-
-def _headers(url: str, given: str) -> dict[str, str]:
-    headers = dict(parse_env_headers(given, liberal=True))
-    if _VICTORIA_LOGS in url and _STREAM_FIELDS not in headers:  # whose names are in lower case
-        headers[_STREAM_FIELDS] = ",".join(_STREAMS)
-    return headers
 
 
 class Settings:
@@ -97,7 +94,7 @@ class Settings:
             return None
         return Endpoint(
             url,
-            _headers(url, self._given(signal, "HEADERS")),
+            self._headers(signal, url),
             self._timeout(signal),
             self._one_of(signal, "COMPRESSION", (GZIP,), "none"),
             self._one_of(signal, "PROTOCOL", PROTOCOLS, ""),
@@ -110,6 +107,17 @@ class Settings:
         return (
             self._config.get(f"{prefix}{signal.upper()}_{name}") or self._config.get(f"{prefix}{name}")
         ).strip()
+
+    def _headers(self, signal: str, url: str) -> dict[str, str]:
+        given = self._given(signal, "HEADERS")
+        found = dict(parse_env_headers(given, liberal=True))
+        if len(found) < sum(bool(part.strip()) for part in given.split(",")):
+            self.problems.append(
+                f"{config.EXPORTER_PREFIX}HEADERS: a header is given twice or is not NAME=VALUE"
+            )
+        if _VICTORIA_LOGS in url and _STREAM_FIELDS not in found:  # whose names are in lower case
+            found[_STREAM_FIELDS] = ",".join(_STREAMS)
+        return found
 
     def _timeout(self, signal: str) -> float:
         """Return seconds; the setting has milliseconds (OTLP exporter, "Configuration Options")."""

@@ -60,13 +60,17 @@ def test_a_signals_own_setting_goes_before_the_general_one(tmp_path: Path) -> No
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "api-key=one,s3cret"),
     ],
 )
-def test_a_value_that_cannot_be_used_is_named(tmp_path: Path, name: str, value: str) -> None:
+def test_a_value_that_cannot_be_used_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, value: str
+) -> None:
     settings = read(tmp_path, GT_OTEL_TRACES_URL="http://here/v1/traces", **{name: value})
     assert settings.endpoint("traces") is not None
     assert settings.problems
     assert all(name.removeprefix("OTEL_EXPORTER_OTLP_") in problem for problem in settings.problems)
+    assert "s3cret" not in f"{settings.problems}{caplog.text}"
 
 
 def test_victorialogs_gets_one_stream_an_agent_unless_somebody_says_otherwise(tmp_path: Path) -> None:
