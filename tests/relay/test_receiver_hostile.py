@@ -165,3 +165,62 @@ def varint(number: int) -> bytes:
         data += bytes([number & 127 | 128])
         number >>= 7
     return data + bytes([number])
+
+
+def field(number: int, content: bytes) -> bytes:
+    """Return a field of protobuf that has a length."""
+    size, length = len(content), b""
+    while size > 0x7F:
+        size, length = size >> 7, length + bytes([size & 0x7F | 0x80])
+    return bytes([number << 3 | 2]) + length + bytes([size]) + content
+
+
+_SPAN = field(1, b"a" * 16) + field(2, b"b" * 8)
+#: A million values in two megabytes or so: spans, attributes, points, buckets, resources, scopes.
+MANY = {
+    "spans": ("traces", field(1, field(2, b"\x12\x00" * 1_000_000))),
+    "attributes": ("traces", field(1, field(2, field(2, _SPAN + b"\x4a\x00" * 1_000_000)))),
+    "scopes": ("traces", field(1, b"\x12\x00" * 1_000_000)),
+    "resources": ("logs", b"\x0a\x00" * 1_000_000),
+    "points": ("metrics", field(1, field(2, field(2, field(5, b"\x0a\x00" * 1_000_000))))),
+    "buckets": (
+        "metrics",
+        field(1, field(2, field(2, field(10, field(1, field(8, field(2, b"\x01" * 1_000_000))))))),
+    ),
+    "damaged": ("traces", field(1, field(2, b"\x12\x00" * 1_000_000)) + b"\xff"),
+    "JSON": ("traces", b'{"resourceSpans":[' + b"{}," * 999_999 + b"{}]}"),
+    "JSON with strings": ("traces", b'{"a":"\\"","resourceSpans":[' + b'"\\\\",' * 999_999 + b"{}]}"),
+    "JSON that is cut": ("traces", b'{"a":' + b"[1," * 1_000_000 + b'"\\'),
+}
+
+
+@pytest.mark.parametrize("what", MANY)
+def test_more_values_than_memory_has_room_for(found: Receiving, what: str) -> None:
+    """Two bytes can stand for two hundred in memory: they are counted before anything is read."""
+    signal, body = MANY[what]
+    headers = {"Content-Type": JSON if what.startswith("JSON") else PROTOBUF, "Content-Encoding": "gzip"}
+    with contextlib.closing(found.connect()) as connection:
+        answer = ask(connection, found.path(signal), gzip.compress(body, 1), headers)
+    assert answer.status == 413
+    assert b"300000 values" in answer.body
+
+
+def test_what_only_looks_like_values_is_taken(found: Receiving) -> None:
+    """A long text with commas and braces in it is one value, in JSON and in protobuf."""
+    text = ',{["' * 500_000
+    with contextlib.closing(found.connect()) as connection:
+        body = json.dumps(around("logs", {"body": {"stringValue": text}}, {}, {})).encode()
+        assert ask(connection, found.path("logs"), body, {"Content-Type": JSON}).status == 200
+        body = field(1, field(2, field(2, field(5, field(1, text.encode())))))
+        assert ask(connection, found.path("logs"), body, {"Content-Type": PROTOBUF}).status == 200
+
+
+def test_a_large_resource_costs_its_scopes_nothing(found: Receiving) -> None:
+    """A resource is read once, however many scopes it has; more than ten thousand are refused."""
+    resource = {"attributes": [{"key": "a", "value": {"stringValue": "b" * 1_000_000}}]}
+    for count, status in ((9_000, 200), (10_001, 413)):
+        group = {"resource": resource, "scopeSpans": [{"spans": []}] * count}
+        body = json.dumps({"resourceSpans": [group]}).encode()
+        with contextlib.closing(found.connect()) as connection:
+            answer = ask(connection, found.path("traces"), body, {"Content-Type": JSON})
+        assert answer.status == status

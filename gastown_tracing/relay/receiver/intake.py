@@ -18,7 +18,7 @@ from gastown_tracing.relay.receiver.attributes import set_text, texts
 from gastown_tracing.relay.receiver.content import Gates, rules_of
 from gastown_tracing.relay.receiver.counts import Counts
 from gastown_tracing.relay.receiver.fitting import fitted
-from gastown_tracing.relay.receiver.lines import Head, lines, room
+from gastown_tracing.relay.receiver.lines import Head, encoded_resource, lines, room
 from gastown_tracing.relay.receiver.recent import Digests, Recent
 from gastown_tracing.relay.receiver.requests import LOGS, METRICS, TRACES, Group, Rejected, Signal
 from gastown_tracing.relay.receiver.rerooting import Moves, Place, named_run, place_log, place_span
@@ -69,16 +69,16 @@ class Intake:
         return rejected
 
     def _take(self, signal: Signal, group: Group, request: _Request, rejected: Rejected) -> None:
-        resource = texts(group.resource)
-        rules = rules_of(group.scope, resource)
-        around = orjson.dumps([group.resource, group.scope])
+        resource = request.resource(group, self._digests)
+        rules = rules_of(group.scope, resource.texts)
+        around = self._digests.of(resource.digest, orjson.dumps(group.scope))
         head = Head(
-            self.gates.resource(group.resource, rules),
+            resource.shown(self.gates, rules),
             self.gates.schema(group.resource_schema, rules),
             self.gates.scope(group.scope, rules),
             self.gates.schema(group.scope_schema, rules),
         ).encoded(signal)
-        prepare = _Preparing(self, group, resource, rules, request)
+        prepare = _Preparing(self, group, resource.texts, rules, request)
         make = {TRACES.name: prepare.span, LOGS.name: prepare.log, METRICS.name: prepare.metric}[signal.name]
         for chunk in group.chunks(rejected):
             self._counts.records[signal.name] += len(chunk)
@@ -125,6 +125,23 @@ def _fit(record: Json, size: int) -> bytes:
     return data
 
 
+class _Resource:
+    """A resource, which many groups of a request may share: its texts, and what tells that it came before."""
+
+    def __init__(self, resource: Json, digests: Digests) -> None:
+        self._resource = resource
+        self._shown: dict[int, bytes] = {}
+        self.texts = texts(resource)
+        self.digest = digests.of(orjson.dumps(resource))
+
+    def shown(self, gates: Gates, rules: Rules) -> bytes:
+        """Return it as JSON, as the rules of a program let it pass."""
+        found = self._shown.get(id(rules))
+        if found is None:
+            found = self._shown[id(rules)] = encoded_resource(gates.resource(self._resource, rules))
+        return found
+
+
 class _Request:
     """What is remembered while one request is taken."""
 
@@ -133,7 +150,14 @@ class _Request:
         self._known: dict[str, bool] = {}
         self._runs: set[str] = set()
         self._seen: dict[bytes, int] = {}
+        self._last: tuple[Json, _Resource] | None = None
         self.moves = Moves(groups)
+
+    def resource(self, group: Group, digests: Digests) -> _Resource:
+        """Return the resource of a group: those of one resource follow one another."""
+        if self._last is None or self._last[0] is not group.resource:
+            self._last = group.resource, _Resource(group.resource, digests)
+        return self._last[1]
 
     def digest(self, digests: Digests, around: bytes, data: bytes, several: bool) -> bytes | None:
         """Return what stands for a record; None for one that this request holds twice.

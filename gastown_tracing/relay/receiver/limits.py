@@ -11,15 +11,17 @@ from dataclasses import dataclass
 class Limits:
     """Bytes, seconds and counts.
 
-    `wire` and `unpacked` are a body's bytes as it comes and without its compression; `in_flight` what all
-    bodies together may have that are being read. `idle` is how long a connection may wait for its next
+    `wire` and `unpacked` are a body's bytes as it comes and without its compression, `values` its records,
+    attributes and whatever else takes memory of its own; one body is unpacked at a time. `in_flight` is what
+    all bodies together may have that are being read. `idle` is how long a connection may wait for its next
     request, `head` how long a request's line and headers may take from their first byte, `body` its body. A
     rate is what comes back a second, a burst what may come at once.
     """
 
-    wire: int = 16 << 20
-    unpacked: int = 64 << 20
-    in_flight: int = 48 << 20
+    wire: int = 8 << 20
+    unpacked: int = 16 << 20
+    values: int = 300_000
+    in_flight: int = 16 << 20
     headers: int = 16 << 10
     connections: int = 256
     idle: float = 120.0

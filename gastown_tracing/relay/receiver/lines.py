@@ -24,31 +24,36 @@ _TARGET = 1 << 18
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What stands around the records of a line: resource, scope and their schemas."""
+    """What stands around the records of a line: resource, as JSON, scope and their schemas."""
 
-    resource: Json
+    resource: bytes
     resource_schema: str
     scope: Json
     scope_schema: str
 
     def encoded(self, signal: Signal) -> bytes:
-        """Return the line up to the first record. A resource that is far too large has its texts cut."""
+        """Return the line up to the first record."""
         outer, middle, inner = _CAMEL[signal.name]
-        resource = orjson.dumps(self.resource)
-        if len(resource) > RESOURCE_LIMIT:
-            resource = encode_resource(read_attributes(self.resource.get("attributes", ()))).encode()
         scope = orjson.dumps(self.scope)
         if len(scope) > RESOURCE_LIMIT:
             scope = b"{}"
         return b'{"%s":[{"resource":%s%s,"%s":[{"scope":%s%s,"%s":[' % (
             outer.encode(),
-            resource,
+            self.resource,
             _schema(self.resource_schema),
             middle.encode(),
             scope,
             _schema(self.scope_schema),
             inner.encode(),
         )
+
+
+def encoded_resource(resource: Json) -> bytes:
+    """Return a resource as JSON. One that is far too large has its texts cut."""
+    data = orjson.dumps(resource)
+    if len(data) > RESOURCE_LIMIT:
+        return encode_resource(read_attributes(resource.get("attributes", ()))).encode()
+    return data
 
 
 def _schema(url: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -16,10 +17,14 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from gastown_tracing.relay.receiver.bodies import Refused
 from gastown_tracing.relay.receiver.transcode import Json, Unusable, from_json, from_protobuf
+from gastown_tracing.relay.receiver.weighing import json_holds_more, protobuf_holds_more
 
 #: Records that are decoded at a time.
 CHUNK = 256
+#: Groups of one request at most: each may be a line with a resource of its own.
+GROUPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -99,37 +104,51 @@ class Group:
             return None
 
 
-def from_body(signal: Signal, body: bytes, is_json: bool) -> list[Group]:
-    """Return a request's groups. Raises BadBody."""
-    return _of_json(signal, body) if is_json else _of_protobuf(signal, body)
+def from_body(signal: Signal, body: bytes, is_json: bool, values: int) -> list[Group]:
+    """Return a request's groups, those of one resource with the same object for it.
+
+    Raises BadBody; Refused for one of more than so many `values`, of which nothing has been read then.
+    """
+    found = _of_json(signal, body, values) if is_json else _of_protobuf(signal, body, values)
+    groups = list(islice(found, GROUPS + 1))
+    if len(groups) > GROUPS:
+        raise Refused(413, f"the body has more than {GROUPS} resources and scopes")
+    return groups
 
 
-def _of_protobuf(signal: Signal, body: bytes) -> list[Group]:
+def _too_many(values: int) -> Refused:
+    return Refused(413, f"the body has more than {values} values")
+
+
+def _of_protobuf(signal: Signal, body: bytes, values: int) -> Iterator[Group]:
     request = signal.message()
+    if protobuf_holds_more(body, request.DESCRIPTOR, values):
+        raise _too_many(values)
     try:
         request.ParseFromString(body)
     except DecodeError:
         raise BadBody(f"not an OTLP request of {signal.name} in protobuf") from None
-    return [
-        Group(
-            from_protobuf(outer.resource),
-            outer.schema_url,
-            from_protobuf(middle.scope),
-            middle.schema_url,
-            getattr(middle, signal.inner),
-            from_protobuf,
-            _hex_trace_id,
-        )
-        for outer in getattr(request, signal.outer)
-        for middle in getattr(outer, signal.middle)
-    ]
+    for outer in getattr(request, signal.outer):
+        resource = from_protobuf(outer.resource)
+        for middle in getattr(outer, signal.middle):
+            yield Group(
+                resource,
+                outer.schema_url,
+                from_protobuf(middle.scope),
+                middle.schema_url,
+                getattr(middle, signal.inner),
+                from_protobuf,
+                _hex_trace_id,
+            )
 
 
 def _hex_trace_id(record: Any) -> str:
     return bytes(record.trace_id).hex()
 
 
-def _of_json(signal: Signal, body: bytes) -> list[Group]:
+def _of_json(signal: Signal, body: bytes, values: int) -> Iterator[Group]:
+    if json_holds_more(body, values):
+        raise _too_many(values)
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -138,26 +157,26 @@ def _of_json(signal: Signal, body: bytes) -> list[Group]:
     outer_type = whole.fields_by_name[signal.outer].message_type
     middle_type = outer_type.fields_by_name[signal.middle].message_type
     try:
-        return [
-            _json_group(outer, middle, outer_type, middle_type, signal)
-            for outer in _listed(request, _camel(signal.outer))
-            for middle in _listed(outer, _camel(signal.middle))
-        ]
+        for outer in _listed(request, _camel(signal.outer)):
+            middles = _listed(outer, _camel(signal.middle))
+            # Only what is around the records is read now.
+            around = from_json({name: outer.get(name) for name in ("resource", "schemaUrl")}, outer_type)
+            for middle in middles:
+                yield _json_group(around, middle, middle_type, signal)
     except Unusable as error:
         raise BadBody(f"not an OTLP request of {signal.name}: {error}") from None
 
 
-def _json_group(outer: Json, middle: Json, outer_type: Any, middle_type: Any, signal: Signal) -> Group:
+def _json_group(around: Json, middle: Json, middle_type: Any, signal: Signal) -> Group:
     inner = middle_type.fields_by_name[signal.inner].message_type
-    # Only what is around the records is read now.
-    around = from_json({"resource": outer.get("resource"), "schemaUrl": outer.get("schemaUrl")}, outer_type)
+    records = _listed(middle, _camel(signal.inner))
     within = from_json({"scope": middle.get("scope"), "schemaUrl": middle.get("schemaUrl")}, middle_type)
     return Group(
-        around.get("resource", {}),
+        around.setdefault("resource", {}),
         around.get("schemaUrl", ""),
         within.get("scope", {}),
         within.get("schemaUrl", ""),
-        _listed(middle, _camel(signal.inner)),
+        records,
         lambda record: from_json(record, inner),
         _json_trace_id,
     )

@@ -190,7 +190,7 @@ class Receiver:
         signal = SIGNALS[received.signal]
         try:
             body = unpacked(received.body, self._limits.unpacked) if received.packed else received.body
-            groups = from_body(signal, body, received.kind == JSON)
+            groups = from_body(signal, body, received.kind == JSON, self._limits.values)
             del body
             self._counts.requests += 1
             if self._intake.gates.settings is not self._config:
