@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    bench_bd,
     bench_events,
     bench_exec,
     bench_helpers,
+    bench_live,
     bench_relay,
     bench_relay_idle,
     bench_town,
@@ -27,6 +29,8 @@ def main() -> int:
         *bench_town.measure(rounds or 7),
         *bench_relay.measure(),
         *bench_relay_idle.measure(),
+        *bench_live.measure(),
+        *bench_bd.measure(rounds or 60),
     ]
     for row in rows:
         print(row)
