@@ -10,7 +10,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from errno import EINVAL, EISDIR, ELOOP, ENOENT, ENOTDIR
 from typing import TYPE_CHECKING
 
 from gastown_tracing.journal.layout import open_regular
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 _SHARE = 256 * 1024
 #: Bytes of a batch that are not worth looking for a line that fits into them.
 _REST = 8 * 1024
+#: Seconds after which what could not be read is tried again.
+_AGAIN = 1.0
+#: Why there is nothing to be read; all other errors pass, or somebody puts them right.
+_NOTHING = (ENOENT, ENOTDIR, EISDIR, EINVAL, ELOOP)
 
 #: Says of a kind of place and the name of a file in it whether a worker reads it.
 Wanted = Callable[[str, str], bool]
@@ -31,14 +36,31 @@ Wanted = Callable[[str, str], bool]
 Offsets = dict[str, list[int]]
 
 
+class _File:
+    __slots__ = ("inode", "name", "offset", "since_ns", "size", "stalled")
+
+    def __init__(self, name: str, inode: int, offset: int) -> None:
+        self.name = name
+        self.inode = inode
+        self.offset = offset
+        self.size = 0
+        self.since_ns = 0
+        #: The size at which what follows the offset was seen to be no whole line yet.
+        self.stalled = -1
+
+
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Whole lines of one file, which is named relative to the journal: its bytes from `start` to `end`."""
+    """Whole lines of one file, which is named relative to the journal: its bytes from `start` to `end`.
+
+    `of` is that file, whatever its name has become since, and whatever has its name now.
+    """
 
     file: str
     start: int
     end: int
     data: bytes
+    of: _File | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +69,6 @@ class Pending:
 
     bytes: int
     oldest_ns: int | None
-
-
-class _File:
-    __slots__ = ("inode", "offset", "since_ns", "size", "stalled")
-
-    def __init__(self, inode: int, offset: int) -> None:
-        self.inode = inode
-        self.offset = offset
-        self.size = 0
-        self.since_ns = 0
-        #: The size at which what follows the offset was seen to be no whole line yet.
-        self.stalled = -1
 
 
 class Feed:
@@ -75,10 +85,13 @@ class Feed:
         self._files: dict[str, _File] = {}
         self._ready: dict[str, None] = {}
         self._places: dict[str, set[str]] = {}
+        #: What could not be read, and when it is tried again, in monotonic seconds.
+        self._failed: dict[str, None] = {}
+        self._failed_until = 0.0
         #: Lines that no reader can make sense of, because they are longer than any line may be.
         self.skipped = 0
         for file, (inode, offset) in (offsets or {}).items():
-            self._add(file, _File(int(inode), int(offset)))
+            self._add(_File(file, int(inode), int(offset)))
 
     def saw(self, kind: str, file: str, stat: Stat) -> None:
         """Take note of a file that is new or has changed."""
@@ -88,7 +101,7 @@ class Feed:
         with self._lock:
             known = self._files.get(file)
             if known is None or known.inode != inode or size < known.offset:  # another file of this name
-                known = self._add(file, _File(inode, 0))
+                known = self._add(_File(file, inode, 0))
             known.size = size
             if size > known.offset:
                 known.since_ns = known.since_ns or mtime_ns
@@ -99,38 +112,48 @@ class Feed:
         """Forget the files of a directory that is there no more."""
         with self._lock:
             for file in self._places.pop(path, ()):
-                self._files.pop(file)
-                self._ready.pop(file, None)
+                self._drop(file)
 
     def forget(self, file: str) -> None:
         """Forget one file that is there no more."""
         with self._lock:
-            if self._files.pop(file, None) is not None:
-                self._ready.pop(file, None)
+            if file in self._files:
+                self._drop(file)
                 self._places[file.rpartition("/")[0]].discard(file)
 
     def rename(self, old: str, new: str) -> None:
         """Take note that a directory has another name."""
         with self._lock:
-            for file in list(self._places.get(old, ())):
+            for file in self._places.pop(old, ()):
                 renamed = f"{new}{file[len(old) :]}"
-                if (
-                    renamed in self._files
-                ):  # known since before a restart: this is another file of the old name
-                    continue
-                self._places[old].discard(file)
-                self._add(renamed, self._files.pop(file))
-                if file in self._ready:
-                    del self._ready[file]
-                    self._ready[renamed] = None
+                known = self._files.pop(file)
+                # Known since before a restart: this is another file of the old name.
+                known.name = file if renamed in self._files else renamed
+                self._add(known)
+                for names in (self._ready, self._failed):
+                    if file in names:
+                        del names[file]
+                        names[known.name] = None
 
     def take(self, limit: int) -> list[Piece]:
         """Return whole lines that have not been taken, of as many files as make `limit` bytes or a bit less.
 
         A longer line comes alone. What is returned does not come again before `give_back` or a restart.
         """
+        while True:
+            skipped = self.skipped
+            pieces = self._take(limit)
+            if pieces or self.skipped == skipped:
+                break
+        if not pieces:
+            self._grown.clear()
+            if self._waiting():  # it grew meanwhile
+                self._grown.set()
+        return pieces
+
+    def _take(self, limit: int) -> list[Piece]:
         pieces: list[Piece] = []
-        left, skipped = limit, self.skipped
+        left = limit
         for file in self._waiting():
             piece = self._read(file, min(left, _SHARE), alone=not pieces)
             if piece is not None:
@@ -138,30 +161,24 @@ class Feed:
                 left -= len(piece.data)
             if left <= (_REST if pieces else 0):
                 break
-        if not pieces and self.skipped > skipped:
-            return self.take(limit)
-        if not pieces:
-            self._grown.clear()
-            if self._waiting():  # it grew meanwhile
-                self._grown.set()
         return pieces
 
     def took(self, pieces: Iterable[Piece]) -> None:
         """Take note that these are done with: the offsets move past them."""
         with self._lock:
             for piece in pieces:
-                known = self._files.get(piece.file)
+                known = self._still(piece)
                 if known is None or known.offset != piece.start:
                     continue
                 known.offset, known.stalled = piece.end, -1
                 known.since_ns = time.time_ns() if known.size > known.offset else 0
                 if known.since_ns:
-                    self._ready[piece.file] = None
+                    self._ready[known.name] = None
 
     def give_back(self, pieces: Iterable[Piece]) -> None:
         """Let these come again."""
         with self._lock:
-            back = dict.fromkeys(piece.file for piece in pieces if piece.file in self._files)
+            back = dict.fromkeys(known.name for piece in pieces if (known := self._still(piece)))
             self._ready.update(back)
         if back:
             self._grown.set()
@@ -211,13 +228,25 @@ class Feed:
         with self._lock:
             return {file: [known.inode, known.offset] for file, known in self._files.items() if known.offset}
 
-    def _add(self, file: str, known: _File) -> _File:
-        self._files[file] = known
-        self._places.setdefault(file.rpartition("/")[0], set()).add(file)
+    def _add(self, known: _File) -> _File:
+        self._files[known.name] = known
+        self._places.setdefault(known.name.rpartition("/")[0], set()).add(known.name)
         return known
+
+    def _drop(self, file: str) -> None:
+        for names in (self._files, self._ready, self._failed):
+            names.pop(file, None)
+
+    def _still(self, piece: Piece) -> _File | None:
+        """Return the file that a piece is of, None if it is there no more."""
+        known = piece.of
+        return known if known is not None and self._files.get(known.name) is known else None
 
     def _waiting(self) -> list[str]:
         with self._lock:
+            if self._failed and time.monotonic() >= self._failed_until:
+                self._ready |= self._failed
+                self._failed.clear()
             return list(self._ready)
 
     def _read(self, file: str, share: int, *, alone: bool) -> Piece | None:
@@ -227,32 +256,49 @@ class Feed:
             if known is None:
                 self._ready.pop(file, None)
                 return None
-            start, inode = known.offset, known.inode
-        data = _lines(f"{self._root}/{file}", inode, start, share, LINE_LIMIT if alone else share)
-        if data is None:
-            return None  # a line that is longer than its share comes first in another batch
-        with self._lock:
-            self._ready.pop(file, None)
-            if not data:
-                known.stalled = known.size
+            start, inode, size = known.offset, known.inode, known.size
+        try:
+            data = _lines(f"{self._root}/{file}", inode, start, share, LINE_LIMIT if alone else share)
+        except OSError as error:
+            if error.errno not in _NOTHING:
+                self._put_off(file)
                 return None
-            if data.endswith(b"\n"):
-                return Piece(file, start, start + len(data), data)
-            known.offset += len(data)  # longer than any line may be, and without an end
+            data = b""
+        with self._lock:
+            if data is None or self._files.get(file) is not known:
+                return None  # it comes first in another batch, or under its new name
+            return self._piece(known, data, size)
+
+    def _piece(self, known: _File, data: bytes, size: int) -> Piece | None:
+        """Return what was read of a file whose size was this; None where it is no whole line."""
+        if data or known.size == size:  # else it grew meanwhile
+            self._ready.pop(known.name, None)
+        if data.endswith(b"\n"):
+            return Piece(known.name, known.offset, known.offset + len(data), data, known)
+        if data:  # longer than any line may be, and without an end
+            known.offset += len(data)
             self.skipped += 1
-            self._ready[file] = None
-            return None
+            self._ready[known.name] = None
+        else:
+            known.stalled = size
+        return None
+
+    def _put_off(self, file: str) -> None:
+        """Let a file wait that cannot be read at the moment: it is not done with."""
+        with self._lock:
+            if file in self._ready:
+                del self._ready[file]
+                self._failed[file] = None
+                self._failed_until = time.monotonic() + _AGAIN
 
 
 def _lines(path: str, inode: int, start: int, share: int, longest: int) -> bytes | None:
     r"""Return whole lines, up to `share` bytes or the first one; b"" where there is none yet.
 
     None: the first line is longer than `longest`. What is longer than any line may be comes without `\n`.
+    Raises OSError.
     """
-    try:
-        descriptor = open_regular(path, os.O_RDONLY)
-    except OSError:
-        return b""
+    descriptor = open_regular(path, os.O_RDONLY)
     try:
         if os.fstat(descriptor).st_ino != inode:
             return b""
@@ -263,8 +309,6 @@ def _lines(path: str, inode: int, start: int, share: int, longest: int) -> bytes
         if longest <= share:
             return None
         data = os.pread(descriptor, longest, start)
-    except OSError:
-        return b""
     finally:
         os.close(descriptor)
     end = data.find(b"\n") + 1

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from gastown_tracing.journal.parse import MALFORMED, read_requests
-from gastown_tracing.relay.feed import Piece
+
+if TYPE_CHECKING:
+    from gastown_tracing.relay.feed import Piece
 
 #: What ends a line after its records, in both signals.
 END = b"]}]}]}"
@@ -116,8 +118,8 @@ class Lines:
             for start, _, records in self.read(line, [])
             for record in records
         ]
-        parts = [Piece(line.file, line.start, line.start, data) for data in found[:-1]]
-        return [*parts, Piece(line.file, line.start, line.end, found[-1])] if found else [line]
+        parts = [replace(line, end=line.start, data=data) for data in found[:-1]]
+        return [*parts, replace(line, data=found[-1])] if found else [line]
 
     def _head_of(self, line: bytes) -> tuple[bytes, bytes, bytes]:
         """Return a line's head, and what of it stands before and after the part that is a process's own.
@@ -218,7 +220,7 @@ def _single(piece: Piece) -> list[Piece]:
     found, start = [], piece.start
     for line in piece.data.split(b"\n")[:-1]:
         end = start + len(line) + 1
-        found.append(Piece(piece.file, start, end, line + b"\n"))
+        found.append(replace(piece, start=start, end=end, data=line + b"\n"))
         start = end
     return found
 
@@ -228,4 +230,4 @@ def beginning(piece: Piece, count: int) -> Piece:
     end = 0
     for _ in range(count):
         end = piece.data.index(b"\n", end) + 1
-    return Piece(piece.file, piece.start, piece.start + end, piece.data[:end])
+    return replace(piece, end=piece.start + end, data=piece.data[:end])

@@ -177,23 +177,19 @@ class Sources:
 
     def _list(self, parent: str, kind: str, wanted: re.Pattern[str], now: float) -> None:
         try:
-            if not self._altered(parent):
-                return
+            mtime = os.stat(f"{self._root}/{parent}").st_mtime_ns
+            recent = abs(time.time_ns() - mtime) < _COARSE_NS
+            if self._mtimes.get(parent) == mtime and not recent:
+                return  # no entry can have come or gone since
             names = os.listdir(f"{self._root}/{parent}")
         except OSError:
             return
+        self._mtimes[parent] = mtime
         found = {f"{parent}/{name}" for name in names if wanted.fullmatch(name)}
         for path in found.difference(self._places):
             self._places[path] = Place(path, kind, now)
         for path in [path for path in self._places if path.startswith(f"{parent}/") and path not in found]:
             self.forget(path)
-
-    def _altered(self, parent: str) -> bool:
-        """Say whether entries may have come or gone since the last call. Raises OSError."""
-        mtime = os.stat(f"{self._root}/{parent}").st_mtime_ns
-        known = self._mtimes.get(parent) == mtime
-        self._mtimes[parent] = mtime
-        return not known or abs(time.time_ns() - mtime) < _COARSE_NS
 
     def _listed(self, path: str) -> list[str]:
         try:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from hypothesis import strategies as st
 
 from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.journal.otlp import LINE_LIMIT
+from gastown_tracing.relay import feed as feeds
 from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.sources import QUIET, Sources
 
@@ -181,3 +185,84 @@ def test_waiting_ends_when_a_file_grows(journal: Journal) -> None:
     append(journal, f"runs/{RUN}", b"one\n")
     sources.scan(1.0)
     assert feed.wait(0.0)
+
+
+@contextlib.contextmanager
+def no_descriptors() -> Iterator[None]:
+    """Let this process open nothing for a moment."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_what_cannot_be_read_is_not_done_with(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Too many open files, a disk that fails: the lines wait, and are tried again."""
+    append(journal, f"runs/{RUN}", b"one\n")
+    sources, feed = fed(journal)
+    sources.scan(0.0)
+    monkeypatch.setattr(feeds, "_AGAIN", 3600.0)
+    with no_descriptors():
+        assert feed.take(100) == []
+    assert feed.take(100) == [], "not at once"
+    assert not feed.done_with(f"runs/{RUN}")
+    assert feed.pending().bytes == 4
+    feed._failed_until = 0.0
+    assert everything(feed) == b"one\n"
+    assert feed.done_with(f"runs/{RUN}")
+
+
+def test_a_journal_that_cannot_be_listed_is_listed_again(journal: Journal) -> None:
+    append(journal, f"runs/{RUN}", b"one\n")
+    os.utime(f"{journal.root}/runs", (1, 1))  # nothing has come or gone there for long
+    sources, feed = fed(journal)
+    with no_descriptors():
+        sources.scan(0.0)
+    assert sources.places() == []
+    sources.scan(1.0)
+    assert everything(feed) == b"one\n"
+
+
+def test_what_is_under_way_is_not_taken_for_another_file_of_its_name(journal: Journal) -> None:
+    """A file goes, another comes in its place, while a batch is sent: none of the new one is skipped."""
+    append(journal, f"runs/{RUN}", b"one\n")
+    sources, feed = fed(journal)
+    sources.scan(0.0)
+    pieces = feed.take(100)
+    os.unlink(f"{journal.root}/runs/{RUN}/traces.jsonl")
+    place = sources.place(f"runs/{RUN}")
+    assert place is not None
+    sources.emptied(place)
+    append(journal, f"runs/{RUN}", b"two\nthree\n")
+    sources.scan(1.0)
+    feed.took(pieces)
+    assert everything(feed) == b"two\nthree\n"
+
+
+def test_what_is_under_way_counts_under_its_new_name(journal: Journal) -> None:
+    """A run is moved while a batch of it is sent: it does not come again, and its old name is forgotten."""
+    append(journal, f"runs/{RUN}", b"one\n")
+    sources, feed = fed(journal)
+    sources.scan(0.0)
+    pieces = feed.take(100)
+    moved = f"closed/2026-01-01/{RUN}"
+    os.makedirs(f"{journal.root}/closed/2026-01-01")
+    os.rename(f"{journal.root}/runs/{RUN}", f"{journal.root}/{moved}")
+    sources.moved(f"runs/{RUN}", moved, 1.0)
+    feed.took(pieces)
+    assert everything(feed) == b""
+    assert list(feed.offsets()) == [f"{moved}/traces.jsonl"]
+    assert list(feed._places) == [moved]
+
+
+def test_gigabytes_of_what_is_no_line_are_passed_over(journal: Journal) -> None:
+    """A file that a crash left full of zeros costs no more than the reading of it."""
+    append(journal, f"runs/{RUN}", b"")
+    os.truncate(f"{journal.root}/runs/{RUN}/traces.jsonl", 1500 * LINE_LIMIT)
+    append(journal, f"runs/{RUN}", b"\none\n")
+    sources, feed = fed(journal)
+    sources.scan(0.0)
+    assert everything(feed) == b"\none\n"
+    assert feed.skipped == 1500
