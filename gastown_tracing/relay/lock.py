@@ -55,8 +55,7 @@ class Lock:
         try:
             if not _locked(descriptor, self._path, patience):
                 return _noted_soon(self._path)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps(processes.describe(os.getpid())).encode() + b"\n", 0)
+            _note(descriptor)
             self._descriptor, descriptor = descriptor, -1
         finally:
             if descriptor >= 0:
@@ -116,6 +115,20 @@ def _locked(descriptor: int, path: str, patience: float) -> bool:
             return _living(path) is None  # without locks what stands in it has to do
         else:
             return True
+
+
+def _note(descriptor: int) -> None:
+    """Write who we are into a file that we have locked. Raises OSError.
+
+    A relay that could not begin on a full disk could not make room there either: the lock alone will do.
+    """
+    note = json.dumps(processes.describe(os.getpid())).encode() + b"\n"
+    try:
+        os.ftruncate(descriptor, os.pwrite(descriptor, note, 0))
+    except OSError:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)  # without locks this raises, too
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)  # nobody who was here before
 
 
 def _said(path: str) -> Mapping[str, object]:

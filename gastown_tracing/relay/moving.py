@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gastown_tracing.journal import closed
-from gastown_tracing.journal.layout import list_directory, mkdirs, path_exists
+from gastown_tracing.journal.layout import mkdirs, path_exists
 from gastown_tracing.journal.runs import Run
 from gastown_tracing.relay import checkpoint
 from gastown_tracing.relay.sources import RUN, Place
@@ -114,7 +114,7 @@ class Mover:
             now - place.changed >= QUIET
             and (place.closed or self._is_over(place, directory, now))
             and self._is_taken(place.path)
-            and not list_directory(f"{directory}/open")
+            and not _has_calls(directory)
             and not self._sources.look(place, now)
             and self._is_taken(place.path)
         )
@@ -139,7 +139,7 @@ class Mover:
     def _target(self, place: Place, run: Run) -> str:
         """Return where a run goes, relative to the journal: by the date of its end or last record."""
         end = run.end_ns or 0
-        date = closed.date_of(end if place.closed else max(end, _latest(place)))
+        date = closed.date_of(end if place.closed and end else max(end, _latest(place)))
         name, part = run.trace_id, 1
         while os.path.lexists(f"{self._journal.root}/closed/{date}/{name}"):
             part += 1
@@ -175,9 +175,8 @@ class Mover:
         _, date, name = new.split("/")
         mkdirs(f"{root}/closed/{date}", levels=2)
         os.rename(f"{root}/{old}", f"{root}/{new}")
-        if list_directory(f"{root}/{new}/open") and not path_exists(f"{root}/{old}"):
-            os.rename(f"{root}/{new}", f"{root}/{old}")  # a call began in this very moment: it ends there
-            return
+        if _has_calls(f"{root}/{new}") and _is_renamed(f"{root}/{new}", f"{root}/{old}"):
+            return  # a call began in this very moment: it ends where it began
         self._sources.moved(old, new, now)
         self._asked.pop(old, None)
         self.moved += 1
@@ -224,6 +223,25 @@ class Mover:
     def status(self) -> dict[str, object]:
         """Return how many runs were moved, and how many of them are still watched."""
         return {"moved": self.moved, "watched": len(self._moves)}
+
+
+def _has_calls(directory: str) -> bool:
+    """Say whether calls of a run may be in progress."""
+    try:
+        return bool(os.listdir(f"{directory}/open"))
+    except FileNotFoundError:
+        return False
+    except OSError:  # too many open files: another time
+        return True
+
+
+def _is_renamed(old: str, new: str) -> bool:
+    """Rename a directory; False where somebody has made another of the new name, and written to it."""
+    try:
+        os.rename(old, new)
+    except OSError:
+        return False
+    return True
 
 
 def _latest(place: Place) -> int:

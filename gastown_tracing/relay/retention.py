@@ -159,7 +159,7 @@ class Retention:
 
     def _too_much(self, settings: Settings, deadline: float) -> bool:
         """Remove what was sent until the journal is small enough; say whether there is more."""
-        limit = settings.limit(*BYTES)
+        limit = min(filter(None, (settings.limit(*BYTES), settings.limit(*HARD_CAP))), default=0)
         excess = self._total() - limit if limit else 0
         for unit in self._oldest_first() if excess > 0 else ():
             excess -= self._remove_unit(unit, excess, deadline)
@@ -275,8 +275,10 @@ class Retention:
         """Remove the records of a run that is open; who writes there makes new files."""
         freed = 0
         for name, (_, size, _) in place.files.items():
+            if not size:
+                continue
             with self._saying(place.path):
-                os.unlink(f"{self._journal.root}/{place.path}/{name}")
+                _renew(f"{self._journal.root}/{place.path}/{name}")
                 freed += size
         self._sources.emptied(place)
         self.removed_bytes += freed
@@ -325,6 +327,20 @@ def _count(path: str, start: int) -> tuple[int, int]:
     except OSError:
         return lines, size
     return lines, size
+
+
+def _renew(path: str) -> None:
+    """Put an empty file in a file's place. Raises OSError.
+
+    It is made before the other goes, because a checkpoint tells the two by their inodes, and one that is free
+    is soon used again. Where there is no room for both, the place stays empty.
+    """
+    made = f"{path}.new"
+    try:
+        os.close(open_regular(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW))
+        os.rename(made, path)
+    except OSError:
+        os.unlink(path)
 
 
 def _size(place: Place) -> int:

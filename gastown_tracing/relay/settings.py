@@ -124,7 +124,7 @@ class Settings:
         text = self._given(signal, "TIMEOUT")
         if not text:
             return DEFAULT_TIMEOUT
-        if text.isascii() and text.isdigit() and int(text) > 0:
+        if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
             return int(text) / 1000
         self.problems.append(f"{config.EXPORTER_PREFIX}TIMEOUT is no number of milliseconds: {text!r}")
         return DEFAULT_TIMEOUT

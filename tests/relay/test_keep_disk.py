@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from gastown_tracing.journal import closed, reader
 from gastown_tracing.journal.layout import create
+from gastown_tracing.relay.lock import Lock
 from tests.relay.keep_kit import DAY, NOON, House, closed_run, shelved, tree
 
 
@@ -75,3 +77,26 @@ def test_retention_makes_room_on_a_full_disk(disk: Path) -> None:
     assert closed.dates(journal) == []
     house.spend(30)
     assert tree(journal) == {f"closed/2026-11-20/{run}"}
+
+
+def test_a_relay_begins_on_a_full_disk(disk: Path) -> None:
+    """Who it is cannot be written; that it has the lock is enough, and nobody else is named."""
+    path = str(disk / "lock")
+    Path(path).touch()
+    fill(disk)
+    lock = Lock(path)
+    assert lock.take() is None
+    assert lock.held()
+    taken = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from gastown_tracing.relay.lock import Lock; print(Lock(sys.argv[1]).take(0))",
+            path,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert taken.stdout == "process unknown\n"
+    lock.release()

@@ -294,3 +294,16 @@ def test_a_worker_that_begins_anew_knows_a_moved_run_by_its_old_name(journal: Jo
     house.sources.add(feed)
     house.sources.scan(house.now + 2)
     assert b"".join(piece.data for piece in feed.take(1 << 20)) == span_line(run, 3)
+
+
+def test_a_root_that_cannot_be_read_says_nothing_of_the_date(journal: Journal) -> None:
+    """A run whose close.json is damaged goes by its last record: in 1970 it would be too old at once."""
+    run = closed_run(journal, 1)
+    for name in ("traces.jsonl", "logs.jsonl", "close.json"):
+        path = Path(journal.run_dir(run), name)
+        path.write_bytes(b"\0" * 100 + b"\n" if name == "close.json" else path.read_bytes())
+        os.utime(path, ns=(NOON, NOON))
+    house = House(journal)
+    house.spend(0)
+    house.spend(10)
+    assert tree(journal) == {f"{DATE}/{run}"}

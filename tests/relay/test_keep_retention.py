@@ -138,7 +138,10 @@ def test_beyond_the_cap_what_was_not_sent_goes_and_is_counted(journal: Journal) 
     again.spend(0)
     again.retain()
     assert again.keeper.status()["lost_records"] == 22 + 22 + 10 + 1
-    assert os.listdir(live) == ["run.json"], "an open run keeps who it is"
+    assert {path.name: path.stat().st_size > 0 for path in Path(live).iterdir()} == {
+        "run.json": True,  # an open run keeps who it is
+        "traces.jsonl": False,
+    }
     writer.append(live, "traces", span_line(trace_id(9), 2))
     again.backend = True
     again.spend(10)
@@ -156,6 +159,36 @@ def test_what_was_sent_is_no_loss(journal: Journal) -> None:
     house.spend(1)
     house.retain()
     assert house.keeper.status()["lost_records"] == 1
+
+
+def test_what_goes_at_the_cap_takes_no_later_record_with_it(journal: Journal) -> None:
+    """A file that is emptied half sent is another one afterwards: a checkpoint of before does not fit."""
+    live = begin_run(journal, trace_id(9))
+    writer.append(live, "traces", span_line(trace_id(9), 1))
+    house = House(journal, **{HARD_CAP: "1"})
+    house.spend(0)
+    house.backend = False
+    writer.append(live, "traces", span_line(trace_id(9), 2))
+    house.spend(1)
+    house.retain()
+    later = [span_line(trace_id(9), number) for number in (3, 4)]
+    for line in later:
+        writer.append(live, "traces", line)
+    again = House(journal)
+    again.spend(0)
+    assert again.shipped() == [span_line(trace_id(9), 1), *later]
+
+
+def test_at_the_cap_what_was_sent_goes_first_also_without_another_limit(journal: Journal) -> None:
+    """With GT_OTEL_RETENTION_BYTES=0 the hard cap is the only limit, and still the unsent goes last."""
+    shelved(journal, 1, NOW - DAY, spans=20)
+    run = closed_run(journal, 2, NOW - 2 * DAY, spans=20)
+    house = House(journal, **{BYTES: "0", HARD_CAP: str(closed.size_of(journal.run_dir(run)))})
+    house.backend = False
+    house.spend(0)
+    house.retain()
+    assert tree(journal) == {f"runs/{run}"}
+    assert house.keeper.status()["lost_records"] == 0
 
 
 def test_what_an_operator_removed_frees_nothing_else(journal: Journal, tmp_path: Path) -> None:

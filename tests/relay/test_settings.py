@@ -57,6 +57,7 @@ def test_a_signals_own_setting_goes_before_the_general_one(tmp_path: Path) -> No
     [
         ("GT_OTEL_LOGS_URL", "localhost:9428"),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "ten seconds"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "9" * 5000),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),
         ("OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/ca.pem"),
