@@ -40,7 +40,7 @@ class Town(threading.Thread):
         self.written: list[str] = []
 
     def run(self) -> None:
-        while not self.stopping.wait(0.002):
+        while not self.stopping.wait(0.02):
             self.written += [random.choice(self._sessions).call() for _ in range(4)]  # noqa: S311 - no secret
 
 

@@ -14,6 +14,7 @@ from tests.conftest import clean_environ
 from tests.peers.collector import needs_collector
 from tests.peers.jaeger import needs_jaeger
 from tests.peers.programs import PROTOBUF, get_json, needs, post
+from tests.peers.rotel import free_port
 from tests.peers.tempo import needs_tempo
 from tests.peers.victoria import needs_victoria_metrics
 
@@ -78,6 +79,9 @@ def test_jaeger_takes_the_configuration_over_clickhouse(tmp_path: Path) -> None:
         "env",
         "CLICKHOUSE=127.0.0.1:1",
         "KAFKA_BROKER=127.0.0.1:1",
+        f"JAEGER_HEALTH_PORT={free_port()}",
+        f"JAEGER_UI_PORT={free_port()}",
+        f"JAEGER_GRPC_PORT={free_port()}",
         f"JAEGER_UI_CONFIG={STACK / 'ui.json'}",
     ]
     status, said = _run([*words, "jaeger", f"--config=file:{STACK / 'scale-out/jaeger.yaml'}"], tmp_path)

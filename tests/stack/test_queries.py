@@ -29,9 +29,16 @@ from .kit import Query, configured_jaeger, configured_tempo, documented, flags, 
 
 pytestmark = pytest.mark.peer
 
-NOW = time.time_ns()
 ALL = [*documented(), *shown()]
-START, END = (NOW - 2 * fill.LASTED * fill.SECOND), NOW + 60 * fill.SECOND
+
+
+def _start() -> int:
+    """Return a time before everything that was filled in, however long the tests before took."""
+    return time.time_ns() - 3600 * fill.SECOND
+
+
+def _end() -> int:
+    return time.time_ns() + 60 * fill.SECOND
 
 
 def _of(language: str) -> list[Query]:
@@ -43,7 +50,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaMetric
     """Run VictoriaMetrics with the flags of docker-compose.yml, filled."""
     chosen = flags("victoria-metrics", "-storageDataPath")
     with running_victoria_metrics(tmp_path_factory.mktemp("metrics"), *chosen) as victoria:
-        assert victoria.post(fill.metrics(NOW).SerializeToString()) == 200
+        assert victoria.post(fill.metrics(time.time_ns()).SerializeToString()) == 200
         yield victoria
 
 
@@ -52,7 +59,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaLogs]:
     """Run VictoriaLogs with the flags of docker-compose.yml, filled."""
     chosen = flags("victoria-logs", "-storageDataPath")
     with running_victoria_logs(tmp_path_factory.mktemp("logs"), *chosen) as victoria:
-        assert victoria.post(fill.logs(NOW).SerializeToString()) == 200
+        assert victoria.post(fill.logs(time.time_ns()).SerializeToString()) == 200
         assert victoria.query("* | limit 1")
         yield victoria
 
@@ -61,7 +68,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[VictoriaLogs]:
 def jaeger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Run Jaeger as jaeger/jaeger.yaml says, filled; give its address."""
     with configured_jaeger(tmp_path_factory.mktemp("jaeger")) as (url, otlp):
-        assert post(otlp, fill.traces(NOW).SerializeToString(), PROTOBUF) == 200
+        assert post(otlp, fill.traces(time.time_ns()).SerializeToString(), PROTOBUF) == 200
         wait_until(lambda: answers(f"{url}/api/v3/traces/{fill.TOAST_RUN}"), "the trace is there")
         yield url
 
@@ -72,7 +79,7 @@ def tempo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if shutil.which("tempo") is None:
         pytest.skip("tempo is not on PATH")
     with configured_tempo(tmp_path_factory.mktemp("tempo")) as (url, otlp):
-        assert post(otlp, fill.traces(NOW).SerializeToString(), PROTOBUF) == 200
+        assert post(otlp, fill.traces(time.time_ns()).SerializeToString(), PROTOBUF) == 200
         wait_until(lambda: _traces(url, "{ }"), "a search finds the traces")
         yield url
 
@@ -103,7 +110,7 @@ def test_a_logs_query(logs: VictoriaLogs, query: Query) -> None:
 )
 def test_a_stats_query_of_a_dashboard(logs: VictoriaLogs, query: Query) -> None:
     """Tables and curves over logs ask the API for statistics, which not every query can give."""
-    parameters = urllib.parse.urlencode({"query": query.text, "time": END // fill.SECOND})
+    parameters = urllib.parse.urlencode({"query": query.text, "time": _end() // fill.SECOND})
     found = get_json(f"{logs.url}/select/logsql/stats_query?{parameters}")
     assert found["data"]["result"], query
 
@@ -115,7 +122,7 @@ def test_a_request_to_jaeger(jaeger: str, query: Query) -> None:
     method, _, target = query.text.partition(" ")
     assert method == "GET"
     path, _, parameters = target.partition("?")
-    times = {"{start}": _iso(START), "{end}": _iso(END)}
+    times = {"{start}": _iso(_start()), "{end}": _iso(_end())}
     for name, value in times.items():
         parameters = parameters.replace(name, value)
     pairs = [tuple(pair.split("=", 1)) for pair in parameters.split("&") if pair]
@@ -135,12 +142,12 @@ def test_a_traceql_query(tempo: str, query: Query) -> None:
 
 
 def _traces(url: str, query: str) -> list[object]:
-    parameters = {"q": query, "limit": 20, "start": START // fill.SECOND, "end": END // fill.SECOND}
+    parameters = {"q": query, "limit": 20, "start": _start() // fill.SECOND, "end": _end() // fill.SECOND}
     return list(get_json(f"{url}/api/search?{urllib.parse.urlencode(parameters)}").get("traces") or ())
 
 
 def _curves(url: str, query: str) -> list[object]:
-    parameters = {"q": query, "step": "30s", "start": START // fill.SECOND, "end": END // fill.SECOND}
+    parameters = {"q": query, "step": "30s", "start": _start() // fill.SECOND, "end": _end() // fill.SECOND}
     status, body = fetch(f"{url}/api/metrics/query_range?{urllib.parse.urlencode(parameters)}")
     assert status == 200, body[:500]
     return list(json.loads(body).get("series") or ())
