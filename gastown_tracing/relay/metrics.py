@@ -44,6 +44,8 @@ BATCH = 2 << 20
 
 #: How much later than the last a point is at least, in ns: backends keep milliseconds.
 _STEP_NS = 1_000_000
+#: How far ahead a clock is wrong, in ns: VictoriaMetrics takes two days, others less.
+_AHEAD_NS = 2 * 24 * 3600 * 1_000_000_000
 #: Seconds between two looks at the clock.
 _SOON = 1.0
 _BROKEN = (LookupError, TypeError, ValueError, AttributeError)
@@ -52,15 +54,24 @@ Note = Callable[[str], None]
 
 
 class Clock:
-    """The wall clock, but for its steps back: what it has said it never takes back."""
+    """The wall clock, but for its steps back: what it has said it does not take back.
+
+    Unless it was so far ahead that no backend takes points of that time: then it was wrong.
+    """
 
     def __init__(self, now: Callable[[], int], last_ns: int) -> None:
         self._now = now
         self.last_ns = last_ns
+        #: Whether it has gone back, for who has to know.
+        self.went_back = False
 
     def __call__(self) -> int:
         """Return the time in ns of the Unix epoch."""
-        self.last_ns = max(self.last_ns, self._now())
+        now = self._now()
+        if self.last_ns - now > _AHEAD_NS:
+            self.went_back = True
+            self.last_ns = now
+        self.last_ns = max(self.last_ns, now)
         return self.last_ns
 
 
@@ -268,6 +279,10 @@ class MetricsWorker:
             gauges, self._gauges = self._gauges, {}
             counts, self._counts = self._counts, {}
         now = self._clock()
+        if self._clock.went_back:
+            self._clock.went_back = False
+            self._last_ns = min(self._last_ns, now)
+            self._book.begin_by(now)
         for found in (gauges, counts):
             for (name, labels), value in found.items():
                 measure(self._book, METRICS[name], self.base, labels, value, start_ns=now)

@@ -286,6 +286,16 @@ class Book:
                 for key in old:
                     del family.series[key]
 
+    def begin_by(self, now_ns: int) -> None:
+        """Let no series begin, and no gauge be, later than now: a clock was wrong."""
+        for entry in self._entries():
+            series = entry.series
+            series.start_ns = min(series.start_ns, now_ns)
+            if isinstance(series, Gauge):
+                series.time_ns = min(series.time_ns, now_ns)
+            elif isinstance(series, Histogram):
+                series.fed_ns = min(series.fed_ns, now_ns)
+
     def state(self) -> dict[str, Any]:
         """Return it as JSON has it: resources, labels and bounds once each."""
         table: dict[object, int] = {}

@@ -203,20 +203,21 @@ class Sums:
     def _is_new(self, key: str, time_ns: int) -> bool:
         """Say whether a delta point has not come before, and take note of it.
 
-        One that ends before all that is remembered of its stream counts as one that has.
+        It is told by its time alone, never by its order: clocks step back.
         """
         _, *times = self._streams.pop(key, (0,))
-        new = time_ns not in times and (len(times) < POINTS or time_ns > times[0])
+        new = time_ns not in times
         if new:
-            times = sorted((*times, time_ns))[-POINTS:]
+            times = [*times, time_ns][-POINTS:]
         self._streams[key] = [self._now(), *times]
         return new
 
     def _increment(self, key: str, time_ns: int, value: list[Number], *, resets: bool) -> list[Number] | None:
         """Return by how much a cumulative point is more than what came before; None for an older one.
 
-        What counts up and is less than before, though it is newer, has begun anew where the stream does not
-        say since when it counts (`resets`); where it does, it is wrong, and counts once it is more again.
+        Since one start a total never shrinks: the greater is the newer, whatever the clock did meanwhile.
+        Where the stream does not say since when it counts (`resets`) its times tell what is newer, and what
+        is less than before has begun anew.
         """
         known = self._streams.pop(key, None)
         if known is None:
@@ -224,13 +225,12 @@ class Sums:
             return value
         _, before_ns, *before = known
         self._streams[key] = [self._now(), *known[1:]]
-        if time_ns <= before_ns:
+        less = _less(value, before)
+        if (time_ns <= before_ns and (resets or value == before)) or (less and not resets):
             return None
-        if _less(value, before):
-            if not resets:
-                return None
+        if less:
             before = [0] * len(value)
-        self._streams[key] = [self._now(), time_ns, *value]
+        self._streams[key] = [self._now(), max(time_ns, before_ns), *value]
         return [now - then for now, then in zip(value, before, strict=True)]
 
     def _drop(self, reason: str, count: int = 1) -> None:

@@ -239,6 +239,37 @@ def test_a_clock_that_steps_back_makes_no_older_points(journal: Journal, restart
     assert len({point.start_time_unix_nano for point in points}) == 1
 
 
+@pytest.mark.parametrize("restart", [False, True], ids=["running", "restarted"])
+def test_a_clock_that_was_a_year_ahead_is_left_behind(journal: Journal, restart: bool) -> None:
+    """No backend takes points of then: counters and gauges go on at the time that it is, and count on."""
+    clock = Stepping()
+    now, ahead = clock.time_ns, clock.time_ns + 365 * 86_400 * SECOND
+    with sink() as server:
+        config(journal, server.url_of("metrics"))
+        worker, sources = lifted(journal, clock)
+        worker.start()
+        for seen, clock.time_ns in enumerate((ahead, now, now + 60 * SECOND), 1):
+            worker.gauge("gastown.relay.journal_bytes", seen)
+            append(journal, bd_call(time_ns=clock.time_ns))
+            sources.scan(time.monotonic() + 60)
+            wait_until(lambda: [point.as_int for point in server.points(CALLS)] == [seen], "the record")  # noqa: B023
+            wait_until(
+                lambda: [point.as_int for point in server.points("gastown.relay.journal_bytes")] == [seen],  # noqa: B023
+                "the gauge",
+            )
+            if restart:
+                worker.stop(10)
+                worker, sources = lifted(journal, clock)
+                worker.start()
+        worker.stop(10)
+        points = [
+            point for metric in server.metrics() if metric.name == CALLS for point in metric.sum.data_points
+        ]
+    later = [point for point in points if point.time_unix_nano < ahead]
+    assert {point.start_time_unix_nano for point in later} == {now}
+    assert later[-1].time_unix_nano < now + 120 * SECOND
+
+
 @pytest.fixture
 def running(journal: Journal) -> Iterator[tuple[MetricsWorker, Any, Stepping]]:
     """Give a worker that runs, the receiver it exports to, and its clock."""

@@ -229,6 +229,17 @@ def test_a_total_that_shrinks_although_its_start_stays_counts_no_less() -> None:
     assert added.value() == 6
 
 
+@pytest.mark.parametrize("how", [DELTA, CUMULATIVE])
+def test_a_process_counts_on_when_its_clock_steps_back(how: int) -> None:
+    """A hundred intervals, an hour back, a hundred more, each sent twice: all of them count once."""
+    added = Added()
+    for value, step in enumerate((*range(3700, 3800), *range(100, 200)), 1):
+        point = number(value, step, 50) if how == CUMULATIVE else number(1, step, step - 1)
+        added.take(*[line(total(point, how=how))] * 2)
+    assert added.value() == 200
+    assert added.sums.repeated == 200
+
+
 def test_gauges_keep_the_last_value_by_time_and_are_not_repeated() -> None:
     """And an UpDownCounter's total is one: what goes up and down ends with its process."""
     added = Added()
