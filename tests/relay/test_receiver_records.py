@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gastown_tracing.relay.receiver import native
 from propagation.run import root_span_id, to_uuid
 
 from .receiver_kit import Receiving, attributes, log, logs, pairs, receiving, span, spans
@@ -281,3 +283,61 @@ def test_many_runs_in_one_request_are_bounded(journal_root: Path) -> None:
         answer = found.post("traces", {"resourceSpans": groups})
         assert answer.json["partialSuccess"]["rejectedSpans"] == str(1100 - 1024)
         assert len(list(Path(journal_root).glob("runs/*"))) == 1024
+
+
+def test_a_metric_that_is_longer_than_a_line_is_written_in_parts(journal_root: Path) -> None:
+    """Every point once, in lines that a journal can have; also where the request comes again."""
+    points = [
+        {"asInt": str(number), "timeUnixNano": "5", "attributes": pairs(text="x" * 1000, number=number)}
+        for number in range(2500)
+    ]
+    sum_ = {"aggregationTemporality": 2, "isMonotonic": True, "dataPoints": points}
+    part = {"scope": {"name": "a.program"}, "metrics": [{"name": "many", "unit": "1", "sum": sum_}]}
+    request = {"resourceMetrics": [{"resource": {}, "scopeMetrics": [part]}]}
+    with receiving(journal_root) as found:
+        for _ in range(2):
+            answer = found.post("metrics", request)
+            assert (answer.status, answer.json) == (200, {})
+        seen = found.records("metrics")
+        assert max(map(len, found.text().encode().split(b"\n"))) < 1 << 20
+    assert len(seen) > 2
+    assert {(record["name"], record["unit"], record["sum"]["isMonotonic"]) for record in seen} == {
+        ("many", "1", True)
+    }
+    assert [point for record in seen for point in record["sum"]["dataPoints"]] == points
+
+
+def test_points_that_are_rejected_are_counted_as_points(journal_root: Path) -> None:
+    """OTLP counts data points, not metrics (rejected_data_points)."""
+    points = [{"asInt": "1", "timeUnixNano": "5"}] * 3
+    part = {"metrics": [{"name": "some", "gauge": {"dataPoints": points}}]}
+    with receiving(journal_root) as found:
+        Path(found.journal.on_path).unlink()
+        answer = found.post("metrics", {"resourceMetrics": [{"scopeMetrics": [part]}]})
+        assert answer.json["partialSuccess"]["rejectedDataPoints"] == "3"
+
+
+def test_bytes_that_are_too_long_are_no_broken_base64(journal_root: Path) -> None:
+    """What is left of them is how many there were: a backend would refuse the record for half of it."""
+    value = {"bytesValue": b64encode(b"b" * 1_000_000).decode()}
+    with receiving(journal_root) as found:
+        record = span(FOREIGN, SPAN, attributes=[{"key": "data", "value": value}, *pairs(short="kept")])
+        assert found.post("traces", spans(record)).status == 200
+        assert attributes(one(found, "traces")) == {"data": "‹1000000 bytes›", "short": "kept"}
+
+
+def test_a_mistake_of_ours_shows_nothing_of_what_was_sent(
+    journal_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """500, and a status that says where: an error's own text may quote a value."""
+
+    def broken(_: object) -> bool:
+        raise KeyError("SECRET")
+
+    monkeypatch.setattr(native, "is_gt", broken)
+    with receiving(journal_root) as found:
+        answer = found.post("logs", logs(log("SECRET")))
+        assert answer.status == 500
+        assert b"SECRET" not in answer.body
+        assert "SECRET" not in str(found.status)
+        assert found.status["last_error"]["message"] == "a request was not understood: KeyError in broken"

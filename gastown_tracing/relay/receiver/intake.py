@@ -17,7 +17,7 @@ from gastown_tracing.relay.receiver import native
 from gastown_tracing.relay.receiver.attributes import set_text, texts
 from gastown_tracing.relay.receiver.content import Gates, rules_of
 from gastown_tracing.relay.receiver.counts import Counts
-from gastown_tracing.relay.receiver.fitting import fitted
+from gastown_tracing.relay.receiver.fitting import fitted, halves, points_of
 from gastown_tracing.relay.receiver.lines import Head, encoded_resource, lines, room
 from gastown_tracing.relay.receiver.recent import Digests, Recent
 from gastown_tracing.relay.receiver.requests import LOGS, METRICS, TRACES, Group, Rejected, Signal
@@ -57,9 +57,10 @@ class Intake:
         """
         rejected = Rejected()
         if not self._journal.is_on():
-            count = sum(len(group.raw) for group in groups)
-            self._counts.switched_off += count
-            rejected.add(_OFF, count)
+            for group in groups:
+                for chunk in group.chunks(rejected):
+                    self._counts.switched_off += len(chunk)
+                    rejected.add(_OFF, sum(map(_items, chunk)))
             return rejected
         request = _Request(self._journal, groups)
         for group in groups:
@@ -91,11 +92,27 @@ class Intake:
                 try:
                     place = make(record, digest)
                     if place is not None:
-                        ready.setdefault(place, []).append(_Entry(_fit(record, room(head)), digest))
+                        ready.setdefault(place, []).extend(self._entries(record, room(head), digest))
                 except Unusable as error:
-                    rejected.add(str(error))
+                    rejected.add(str(error), _items(record))
             for place, entries in ready.items():
                 self._write(signal, place, head, entries)
+
+    def _entries(self, record: Json, size: int, digest: bytes) -> list[_Entry]:
+        """Return a record as lines have room for it: a metric with many points in parts. Raises Unusable.
+
+        What stands for the record stands for its last part, so that one that was written in part is not
+        taken for known.
+        """
+        data = orjson.dumps(record)
+        parts = halves(record) if len(data) > size else []
+        if not parts:
+            return [] if digest in self._recent else [_Entry(_fit(record, data, size), digest)]
+        first, last = parts
+        return [
+            *self._entries(first, size, self._digests.of(digest, b"first")),
+            *self._entries(last, size, digest),
+        ]
 
     def _write(self, signal: Signal, place: str, head: bytes, entries: list[_Entry]) -> None:
         """Write records to the directory of a run, of this hour, or of received metrics. Raises OSError."""
@@ -117,12 +134,17 @@ class Intake:
         return self._counts
 
 
-def _fit(record: Json, size: int) -> bytes:
-    """Return a record as JSON that a line has room for. Raises Unusable."""
-    data = fitted(record, size)
-    if data is None:
+def _fit(record: Json, data: bytes, size: int) -> bytes:
+    """Return a record, which is `data`, as a line has room for it. Raises Unusable."""
+    found = data if len(data) <= size else fitted(record, size)
+    if found is None:
         raise Unusable("a record is longer than a line of the journal may be")
-    return data
+    return found
+
+
+def _items(record: Json) -> int:
+    """Return as how many a record counts where it is rejected: a metric as its points."""
+    return max(1, points_of(record))
 
 
 class _Resource:

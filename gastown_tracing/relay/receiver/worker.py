@@ -7,6 +7,7 @@ import contextlib
 import socket
 import threading
 import time
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -205,7 +206,9 @@ class Receiver:
             self._failed(self._state, reason)
             return self._refused(Refused(503, reason, retry_after=_FULL), received.kind)
         except Exception as error:  # a mistake of ours costs this request, not the receiver
-            self._failed(self._state, f"a request was not understood: {error!r}")
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            # Never the error's text: it may show what was sent.
+            self._failed(self._state, f"a request was not understood: {type(error).__name__} in {place.name}")
             return self._refused(Refused(500, "the request was not understood"), received.kind)
 
     def _refused(self, error: Refused, kind: str) -> Answer:
