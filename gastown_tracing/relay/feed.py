@@ -84,7 +84,7 @@ class Feed:
         self._grown = threading.Event()
         self._files: dict[str, _File] = {}
         self._ready: dict[str, None] = {}
-        self._places: dict[str, set[str]] = {}
+        self._places: dict[str, tuple[str, ...]] = {}
         #: What could not be read, and when it is tried again, in monotonic seconds.
         self._failed: dict[str, None] = {}
         self._failed_until = 0.0
@@ -119,7 +119,8 @@ class Feed:
         with self._lock:
             if file in self._files:
                 self._drop(file)
-                self._places[file.rpartition("/")[0]].discard(file)
+                place = file.rpartition("/")[0]
+                self._places[place] = tuple(name for name in self._places[place] if name != file)
 
     def rename(self, old: str, new: str) -> None:
         """Take note that a directory has another name."""
@@ -229,8 +230,12 @@ class Feed:
             return {file: [known.inode, known.offset] for file, known in self._files.items() if known.offset}
 
     def _add(self, known: _File) -> _File:
-        self._files[known.name] = known
-        self._places.setdefault(known.name.rpartition("/")[0], set()).add(known.name)
+        file = known.name
+        place = file.rpartition("/")[0]
+        names = self._places.get(place, ())
+        if file not in names:
+            self._places[place] = (*names, file)
+        self._files[file] = known
         return known
 
     def _drop(self, file: str) -> None:

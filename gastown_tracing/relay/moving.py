@@ -65,6 +65,8 @@ class Mover:
         self._log = log
         self._moves: dict[str, _Move] = {}
         self._asked: dict[str, float] = {}
+        #: What is still to be looked at of a round that took too long.
+        self._left: list[Place] = []
         self._said = ""
         self.moved = 0
 
@@ -89,23 +91,23 @@ class Mover:
                 self._index(closed.whole(self._journal, name[:32], directory), date, name)
 
     def tick(self, now: float) -> bool:
-        """Move what is ready, forget what was watched long enough; say whether there is more to do."""
+        """Move what is ready, forget what was watched long enough; say whether there is more to do.
+
+        A round that takes too long is gone on with next time, so that each run gets its turn: while a backend
+        is down there can be many that wait.
+        """
         self._settle(now)
         deadline = time.monotonic() + _BUDGET
+        self._left = self._left or [place for place in self._sources.places() if place.kind == RUN]
         ready: list[tuple[Place, Run, str]] = []
-        more = False
-        for place in self._sources.places():
-            if len(self._moves) + len(ready) >= _AT_A_TIME:
-                break
-            if time.monotonic() > deadline:
-                more = True
-                break
-            if place.kind == RUN and self._is_ready(place, now):
+        while self._left and len(self._moves) + len(ready) < _AT_A_TIME and time.monotonic() < deadline:
+            place = self._left.pop()
+            if self._sources.place(place.path) is place and self._is_ready(place, now):
                 run = closed.whole(self._journal, place.path[-32:], f"{self._journal.root}/{place.path}")
                 ready.append((place, run, self._target(place, run)))
         if ready:
             self._move(ready, now)
-        return more
+        return bool(self._left) and len(self._moves) < _AT_A_TIME
 
     def _is_ready(self, place: Place, now: float) -> bool:
         """Say whether a run is closed, quiet, without open calls, and wholly taken by all who read it."""

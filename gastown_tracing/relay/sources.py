@@ -141,8 +141,9 @@ class Sources:
                 continue
             place.files[name] = stat
             found = True
+            file = f"{place.path}/{name}"  # one text for all: there can be many files
             for listener in self._listeners:
-                listener.saw(place.kind, f"{place.path}/{name}", stat)
+                listener.saw(place.kind, file, stat)
         if found:
             place.changed = now
         return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from gastown_tracing.journal import closed, reader, writer
 from gastown_tracing.journal.layout import Journal, create
+from gastown_tracing.relay import moving
 from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.moving import WATCHED
 from tests.relay.keep_kit import (
@@ -307,3 +309,20 @@ def test_a_root_that_cannot_be_read_says_nothing_of_the_date(journal: Journal) -
     house.spend(0)
     house.spend(10)
     assert tree(journal) == {f"{DATE}/{run}"}
+
+
+def test_runs_that_wait_keep_no_other_waiting(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With time for one run only, each gets its turn; when all have had one, the round is over."""
+    runs = [closed_run(journal, number) for number in range(5)]
+    house = House(journal)
+    house.sources.scan(house.now)
+    house.ship()
+    for waiting in runs[:4]:
+        writer.append(journal.run_dir(waiting), "traces", span_line(waiting, 9))
+    house.now += 10
+    house.sources.scan(house.now)
+    house.now += 10
+    passing = itertools.count()
+    monkeypatch.setattr(moving.time, "monotonic", lambda: next(passing) * 0.15)
+    assert [house.mover.tick(house.now) for _ in runs] == [True, True, True, True, False]
+    assert tree(journal) == {*(f"runs/{run}" for run in runs[:4]), f"{DATE}/{runs[4]}"}
