@@ -160,7 +160,8 @@ class Deriver:
         place: tuple[str, str, int],
     ) -> None:
         trace_id, span_id, time_ns = place
-        placed = _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id)
+        now = self._now()
+        placed = time_ns and _TRACE_ID.fullmatch(trace_id) and _SPAN_ID.fullmatch(span_id)
         exemplar = Exemplar(trace_id, span_id, time_ns, amount) if placed else None
         measure(
             self._book,
@@ -168,7 +169,7 @@ class Deriver:
             resource,
             tuple(sorted(labels.items())),
             amount,
-            start_ns=min(time_ns, self._now()),
+            start_ns=min(time_ns or now, now),  # 0 would say that nobody knows
             exemplar=exemplar,
         )
 

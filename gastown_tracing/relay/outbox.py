@@ -216,11 +216,13 @@ class Outbox:
     def _send(self, client: Client, request: ExportMetricsServiceRequest) -> bool:
         answer = client.post(request.SerializeToString(), PROTOBUF)
         if answer.kind is Kind.TAKEN:
+            points = _points(request)
+            rejected = max(0, min(answer.rejected, points))  # as the endpoint says, whatever that is
             self._told.batches += 1
-            self._told.sent += _points(request) - answer.rejected
-            self._told.rejected += answer.rejected
-            if answer.rejected:
-                self._log(f"metrics: {answer.rejected} points rejected: {answer.message}")
+            self._told.sent += points - rejected
+            self._told.rejected += rejected
+            if rejected:
+                self._log(f"metrics: {rejected} points rejected: {answer.message}")
             return True
         if answer.kind is Kind.RETRY or answer.status == _NO_PROTOBUF:
             self._failed(answer.message, answer.retry_after)

@@ -173,9 +173,10 @@ class Sums:
             series.reach(_optional(point, "min"), _optional(point, "max"))
 
     def _gauge(self, family: Family, resource: Items, labels: Items, point: Any) -> None:
-        value, time_ns = _number(point), read_time(point.get("timeUnixNano", 0))
+        now = self._now()
+        value, time_ns = _number(point), read_time(point.get("timeUnixNano", 0)) or now
         gauge = family.get(resource, labels, 0, limit=self._limit)
-        if isinstance(gauge, Gauge) and gauge.set(value, min(time_ns, self._now())):
+        if isinstance(gauge, Gauge) and gauge.set(value, min(time_ns, now)):
             gauge.changed = self._book.turn
 
     def _series(
@@ -184,7 +185,7 @@ class Sums:
         """Return the series of a point; None for a histogram of other bounds, which others still use."""
         now = self._now()
         start_ns = read_time(point.get("startTimeUnixNano", 0)) or read_time(point.get("timeUnixNano", 0))
-        series = family.get(resource, labels, min(start_ns, now), bounds, self._limit)
+        series = family.get(resource, labels, min(start_ns or now, now), bounds, self._limit)
         if not isinstance(series, Histogram):
             return series
         if series.bounds != bounds and now - series.fed_ns > _QUIET_NS:

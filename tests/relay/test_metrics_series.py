@@ -104,6 +104,14 @@ def test_records_of_others_feed_nothing() -> None:
     assert derived.take(*lines).points == []
 
 
+def test_a_record_without_a_time_begins_a_series_now() -> None:
+    """To OTLP 0 is no time: nobody would know when the series began."""
+    derived = Derived()
+    derived.take(bd_call().replace(b"imeUnixNano", b"imeNobodyKnows"))
+    (series, *_) = [series for *_, series in derived.book.snapshot(0, whole=True)[1]]
+    assert (series.start_ns, series.exemplars) == (NOW + SECOND, {})
+
+
 def test_events_that_gt_recorded_itself_count() -> None:
     """What the receiver kept: scope `gastown`, the event's name in the body, no duration."""
     record = otlp.Log(NOW, body="polecat.spawn", attributes={"name": "rust", "status": "error"})

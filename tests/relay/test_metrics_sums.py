@@ -240,6 +240,16 @@ def test_a_process_counts_on_when_its_clock_steps_back(how: int) -> None:
     assert added.sums.repeated == 200
 
 
+def test_points_without_times_are_of_now() -> None:
+    """To OTLP 0 is no time: a backend would refuse the point, or not know when the series began."""
+    added = Added()
+    point = {"asInt": "7", "attributes": []}
+    added.take(line({"gauge": {"dataPoints": [point]}}, "bd.db.pool_open"))
+    added.take(line(total(point, how=DELTA)))
+    _, entries = added.book.snapshot(0, whole=True)
+    assert {getattr(series, "time_ns", series.start_ns) for _, _, _, series in entries} == {added.clock()}
+
+
 def test_gauges_keep_the_last_value_by_time_and_are_not_repeated() -> None:
     """And an UpDownCounter's total is one: what goes up and down ends with its process."""
     added = Added()
