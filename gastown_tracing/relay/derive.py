@@ -17,7 +17,7 @@ from gastown_tracing.events.labels import Reading
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import COUNTER
 from gastown_tracing.journal.parse import parse_logs, read_attributes, read_time
-from gastown_tracing.relay.series import Exemplar, Histogram, Items, Named, Sum
+from gastown_tracing.relay.series import SERIES, Exemplar, Histogram, Items, Named, Sum
 
 if TYPE_CHECKING:
     from gastown_tracing.events.schema import Event, Metric, Value
@@ -145,6 +145,8 @@ class Deriver:
             return
         resource = self._resources.get(identity)
         if resource is None:
+            if len(self._resources) >= SERIES:
+                self._resources.clear()
             resource = self._resources[identity] = tuple(sorted((*self._base, *identity)))
         for reading in plan.readings:
             found = reading.read(attributes, failed)

@@ -139,7 +139,8 @@ class MetricsWorker:
         self._book = Book.restored(state.get("book", {}))
         remembered = Remembered(state.get("remembered", ()))
         self._deriver = Deriver(self._book, self.base, remembered, self._clock)
-        self._sums = Sums(self._book, self.base, self._clock, state.get("streams"))
+        since_ns = int(state.get("streams_since_ns", 0))
+        self._sums = Sums(self._book, self.base, self._clock, state.get("streams"), since_ns)
         self.feed = Feed(journal, wanted, state.get("offsets"))
 
     def _load(self) -> dict[str, Any]:
@@ -304,6 +305,7 @@ class MetricsWorker:
             "offsets": offsets,
             "remembered": self._deriver.remembered.state(),
             "streams": self._sums.state(),
+            "streams_since_ns": self._sums.since_ns,
             "book": self._book.state(),
         }
         try:

@@ -29,6 +29,9 @@ FORGOTTEN_NS = 24 * 3600 * 1_000_000_000
 STREAMS = 20_000
 #: How many of a delta stream's last points are remembered, so that one that comes again counts once.
 POINTS = 64
+#: At most: characters of a metric's name and of what else describes it, those of a series' attributes, and
+#: buckets. What others send is kept as long as the journal is.
+DESCRIPTION, ATTRIBUTES, BUCKETS = 1024, 4096, 200
 #: How long, in ns, nobody has to use a histogram's bounds before it takes others: as after an upgrade.
 _QUIET_NS = 3600 * 1_000_000_000
 
@@ -55,17 +58,24 @@ class Sums:
     """Adds up in `book` what others exported. `now` is the clock, in ns of the Unix epoch.
 
     `base` are attributes of every resource. `dropped` counts points that were left out, by the reason, and
-    `repeated` those that had come before. `state` is what `state()` returned.
+    `repeated` those that had come before. `state` is what `state()` returned, `since_ns` what it was then:
+    streams of processes that began before may have been forgotten, because there were too many.
     """
 
     def __init__(
-        self, book: Book, base: Items, now: Callable[[], int], state: Mapping[str, Any] | None = None
+        self,
+        book: Book,
+        base: Items,
+        now: Callable[[], int],
+        state: Mapping[str, Any] | None = None,
+        since_ns: int = 0,
     ) -> None:
         self._book = book
         self._base = dict(base)
         self._now = now
         self.dropped: dict[str, int] = {}
         self.repeated = self.skipped = 0
+        self.since_ns = since_ns
         self._limit = SERIES
         #: By its digest, the one that was heard of longest ago first: when that was, and what it said.
         self._streams: dict[str, list[Any]] = dict((state or {}).items())
@@ -85,13 +95,17 @@ class Sums:
                 continue
             for group in request:
                 self._group(group)
+        if len(self._streams) > 2 * STREAMS:
+            self.forget()
 
     def forget(self) -> None:
         """Forget processes of which nothing was heard for a day, and the quietest where they are too many."""
         before = self._now() - FORGOTTEN_NS
         for key, (seen, *_) in list(self._streams.items()):
-            if seen >= before and len(self._streams) <= STREAMS:
-                break
+            if seen >= before:
+                if len(self._streams) <= STREAMS:
+                    break
+                self.since_ns = max(self.since_ns, seen)
             del self._streams[key]
 
     def _group(self, group: Any) -> None:
@@ -134,10 +148,12 @@ class Sums:
         # What goes up and down ends with its process, so that a sum over processes would be false.
         kind = _KINDS[field] if monotonic or temporality == _DELTA else GAUGE
         named = Named(told_by, name, kind, monotonic, str(metric.get("unit", "")))
-        if not self._book.has_room(named):
+        about = str(metric.get("description", ""))[:DESCRIPTION], str(scope.get("version", ""))
+        described = (told_by, name, named.unit, about[1])
+        if not self._book.has_room(named) or max(map(len, described)) > DESCRIPTION:
             self._drop("limit", len(points))
             return
-        family = self._book.family(named, str(metric.get("description", "")), str(scope.get("version", "")))
+        family = self._book.family(named, *about)
         stream = _digest([stream, told_by, name, field, named.unit, temporality])
         for point in points:
             self._point(family, resource, stream, point, delta=temporality == _DELTA)
@@ -150,6 +166,9 @@ class Sums:
         own = {name: attributes[name] for name in _OURS if name in attributes}
         if own:  # Claude Code repeats its resource in its points: as a label it would be there twice
             resource = tuple(sorted({**own, **dict(resource)}.items()))
+        if _length(resource) + _length(labels) > ATTRIBUTES or len(point.get("explicitBounds", ())) > BUCKETS:
+            self._drop("size")
+            return
         if family.named.kind == GAUGE:
             self._gauge(family, resource, labels, point)
             return
@@ -199,7 +218,7 @@ class Sums:
         if delta:
             return value if self._is_new(_digest(key), time_ns) else None
         start_ns = read_time(point.get("startTimeUnixNano", 0))
-        return self._increment(_digest([*key, start_ns]), time_ns, value, resets=not start_ns)
+        return self._increment(_digest([*key, start_ns]), start_ns, time_ns, value)
 
     def _is_new(self, key: str, time_ns: int) -> bool:
         """Say whether a delta point has not come before, and take note of it.
@@ -213,16 +232,21 @@ class Sums:
         self._streams[key] = [self._now(), *times]
         return new
 
-    def _increment(self, key: str, time_ns: int, value: list[Number], *, resets: bool) -> list[Number] | None:
+    def _increment(self, key: str, start_ns: int, time_ns: int, value: list[Number]) -> list[Number] | None:
         """Return by how much a cumulative point is more than what came before; None for an older one.
 
         Since one start a total never shrinks: the greater is the newer, whatever the clock did meanwhile.
-        Where the stream does not say since when it counts (`resets`) its times tell what is newer, and what
-        is less than before has begun anew.
+        Where the stream does not say since when it counts, `start_ns` being 0, its times tell what is newer,
+        and what is less than before has begun anew. Of one that may have been forgotten nothing counts that
+        may have been counted.
         """
+        resets = not start_ns
         known = self._streams.pop(key, None)
         if known is None:
             self._streams[key] = [self._now(), time_ns, *value]
+            if 0 < start_ns < self.since_ns:
+                self._drop("forgotten")
+                return [0] * len(value)
             return value
         _, before_ns, *before = known
         self._streams[key] = [self._now(), *known[1:]]
@@ -255,6 +279,10 @@ def _plain(value: Any) -> str | bool | int | float:
     if isinstance(value, (int, float)):
         return value if -_LARGEST < value < _LARGEST else str(value)
     return orjson.dumps(value, default=str).decode()
+
+
+def _length(found: Items) -> int:
+    return sum(len(name) + len(str(value)) for name, value in found)
 
 
 def _first(pair: tuple[str, Any]) -> str:

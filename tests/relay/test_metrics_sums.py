@@ -19,7 +19,7 @@ from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.relay.derive import measure
 from gastown_tracing.relay.series import METRICS, OTHERS, SERIES, Book
-from gastown_tracing.relay.sums import FORGOTTEN_NS, STREAMS, Sums
+from gastown_tracing.relay.sums import BUCKETS, FORGOTTEN_NS, STREAMS, Sums
 from tests.events.arrived import Arrived, Point
 from tests.relay.metrics_kit import BASE, NOW, exported
 
@@ -365,10 +365,54 @@ def test_streams_of_processes_that_ended_are_forgotten_after_a_day() -> None:
 def test_streams_are_bounded_whoever_sends_them() -> None:
     book = Book()
     sums = Sums(book, BASE, lambda: NOW)
-    for who in range(STREAMS + 10):
+    for who in range(2 * STREAMS + 10):
         sums.take("", line(total(number(1, 2, 1)), resource=process(who)))
+        assert len(sums.state()) <= 2 * STREAMS
     sums.forget()
     assert len(sums.state()) == STREAMS
+
+
+def test_a_process_that_was_forgotten_does_not_count_again() -> None:
+    """It lives, and thousands came after it: what it says next is where it goes on, also after a restart."""
+    clock = Clock()
+    first = Sums(Book(), BASE, clock)
+    first.take("", line(total(number(5, 2, 1)), resource=process(0)))
+    for who in range(1, 2 * STREAMS + 1):
+        clock.time_ns += 1
+        point = {**number(1, 2000), "startTimeUnixNano": str(clock.time_ns)}
+        first.take("", line(total(point), "others", resource=process(who)))
+    book = Book()
+    second = Sums(book, BASE, clock, first.state(), first.since_ns)
+    second.take("", line(total(number(7, 3, 1)), resource=process(0)))
+    second.take("", line(total(number(9, 4, 1)), resource=process(0)))
+    (point,) = exported(book).points
+    assert point.value == 2
+    assert second.dropped == {"forgotten": 1}
+
+
+@pytest.mark.parametrize(
+    ("much", "reason"),
+    [
+        (line(total(number(1, 2, 1, label="x" * 5000))), "size"),
+        (line(total(number(1, 2, 1)), resource={"team": "x" * 5000}), "size"),
+        (line(total(number(1, 2, 1)), "n" * 5000), "limit"),
+        (line(total(number(1, 2, 1)), unit="u" * 5000), "limit"),
+        (line(total(number(1, 2, 1)), scope="s" * 5000), "limit"),
+    ],
+)
+def test_what_is_too_long_to_be_kept_is_left_out_and_counted(much: bytes, reason: str) -> None:
+    """The relay keeps series as long as it lives: twenty thousand of a megabyte would be too much."""
+    added = Added()
+    added.take(much, line(total(number(1, 2, 1))))
+    assert added.sums.dropped == {reason: 1}
+    assert added.value() == 1
+
+
+def test_histograms_of_too_many_buckets_are_left_out_and_counted() -> None:
+    added = Added()
+    bounds = [float(bound) for bound in range(BUCKETS + 1)]
+    added.take(line(spread(at(histogram([1] * (BUCKETS + 2), 2.0, bounds), 2, 1), DELTA), "bd.duration"))
+    assert added.sums.dropped == {"size": 1}
 
 
 _anything = st.recursive(
