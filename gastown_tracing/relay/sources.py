@@ -130,7 +130,7 @@ class Sources:
     def look(self, place: Place, now: float) -> bool:
         """Look at one place, whether it is due or not; say whether it has changed."""
         place.checked = now
-        found = False
+        first, found = not place.files, False
         for name in self._names(place):
             try:
                 status = os.stat(f"{self._root}/{place.path}/{name}")
@@ -144,8 +144,8 @@ class Sources:
             file = f"{place.path}/{name}"  # one text for all: there can be many files
             for listener in self._listeners:
                 listener.saw(place.kind, file, stat)
-        if found:
-            place.changed = now
+        if found:  # what has been quiet for long need not be looked at all the time, however much there is
+            place.changed = now - _age(place) if first else now
         return found
 
     def moved(self, old: str, new: str, now: float) -> None:
@@ -197,3 +197,9 @@ class Sources:
             return os.listdir(f"{self._root}/{path}")
         except OSError:
             return []
+
+
+def _age(place: Place) -> float:
+    """Return the seconds since one of a place's files was written to."""
+    latest = max(mtime_ns for _, _, mtime_ns in place.files.values())
+    return max(0.0, (time.time_ns() - latest) / 1e9)

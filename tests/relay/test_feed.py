@@ -16,7 +16,7 @@ from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.journal.otlp import LINE_LIMIT
 from gastown_tracing.relay import feed as feeds
 from gastown_tracing.relay.feed import Feed
-from gastown_tracing.relay.sources import QUIET, Sources
+from gastown_tracing.relay.sources import QUIET, RARELY, Sources
 
 RUN = "0af7651916cd43dd8448eb211c80319c"
 
@@ -266,3 +266,17 @@ def test_gigabytes_of_what_is_no_line_are_passed_over(journal: Journal) -> None:
     sources.scan(0.0)
     assert everything(feed) == b"\none\n"
     assert feed.skipped == 1500
+
+
+def test_what_has_been_quiet_for_long_is_looked_at_rarely_from_the_beginning(journal: Journal) -> None:
+    """A relay that begins where thousands of runs wait looks at each once, not all the time for a minute."""
+    for name in ("traces.jsonl", "close.json"):
+        append(journal, f"runs/{RUN}", b"one\n", name)
+        os.utime(f"{journal.root}/runs/{RUN}/{name}", (1, 1))
+    sources, _ = fed(journal)
+    sources.scan(0.0)
+    (place,) = sources.places()
+    assert not place.due(1.0)
+    append(journal, f"runs/{RUN}", b"two\n")
+    sources.scan(RARELY)
+    assert place.due(RARELY + 1)
