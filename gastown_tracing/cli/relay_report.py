@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -21,13 +22,16 @@ _OPTIONS = {
 #: What to do about an error, by what stands in it; the first that fits.
 _ADVICE = (
     (("401", "403"), "check OTEL_EXPORTER_OTLP_HEADERS in config.json"),
-    (("404", "405", "text/html"), "check the path of {variable} in config.json"),
+    (("404", "405", "web page", "moved to"), "check the path of {variable} in config.json"),
     (("429",), "the backend takes less than there is; it is tried again"),
     (("certificate", "ssl", "tls"), "check OTEL_EXPORTER_OTLP_CERTIFICATE in config.json"),
     (("refused", "errno 111"), "nothing listens there: start the backend, or set {variable} in config.json"),
     (("resolve", "resolution", "not known", "unreachable"), "check the host of {variable} in config.json"),
-    (("timed out", "timeout"), "the backend does not answer in time: look at its own log"),
+    (("no answer", "timed out"), "the backend does not answer in time: look at its own log"),
+    (("500", "502", "503", "504"), "the backend is not well: look at its own log"),
 )
+#: Ports and paths are no status.
+_URL = re.compile(r"https?://\S+")
 
 
 def troubles(found: Facts) -> list[str]:
@@ -132,7 +136,7 @@ def _last_error(worker: Facts, variable: str) -> Iterator[str]:
         return
     message = str(said.get("message", ""))
     yield _row("", text.clean(f"           last error {said.get('time', '')}: {message}"))
-    lower = message.lower()
+    lower = _URL.sub("", message).lower()
     for signs, advice in _ADVICE:
         if any(sign in lower for sign in signs):
             yield _row("", f"           {advice.format(variable=variable)}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from gastown_tracing.doctor.check import ok, problem, warning
-from gastown_tracing.journal import markers
+from gastown_tracing.journal import closed, markers
 from gastown_tracing.journal.layout import list_directory, load_json, open_regular, read_text
 from gastown_tracing.view.text import counted, duration, size
 
@@ -32,13 +32,9 @@ _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 def contents(journal: Journal) -> Checks:
     """Yield how much there is, and what is wrong with it."""
     runs = [name for name in list_directory(f"{journal.root}/runs") if _TRACE_ID.fullmatch(name)]
-    ended = [name for name in runs if os.path.exists(f"{journal.root}/runs/{name}/close.json")]
-    moved = sum(
-        len(list_directory(f"{journal.root}/closed/{date}"))
-        for date in list_directory(f"{journal.root}/closed")
-        if os.path.isdir(f"{journal.root}/closed/{date}")
-    )
-    yield ok("runs", f"{len(runs) - len(ended)} open, {len(ended) + moved} closed")
+    ended = {name for name in runs if os.path.exists(f"{journal.root}/runs/{name}/close.json")}
+    moved = {name for date in closed.dates(journal) for name in closed.trace_ids(journal, date)}
+    yield ok("runs", f"{len(set(runs) - ended - moved)} open, {len(ended | moved)} closed")
     yield _size(journal.root)
     recent = _recent(journal, runs)
     yield from _damage(recent)

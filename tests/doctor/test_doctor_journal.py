@@ -49,6 +49,14 @@ def test_a_sound_journal_has_nothing_to_say(doctor: Doctor, journal: Journal) ->
     assert found.code == 0
 
 
+def test_runs_that_were_moved_are_counted_without_their_index(doctor: Doctor, journal: Journal) -> None:
+    """One run in two parts, on two dates, is one."""
+    for date, name in (("2026-11-20", TRACE), ("2026-11-21", TRACE), ("2026-11-21", f"{TRACE}~2")):
+        Path(journal.root, "closed", date, name).mkdir(parents=True)
+        Path(journal.root, "closed", date, "index.jsonl").touch()
+    assert doctor("--offline")["journal", "runs"]["found"] == "0 open, 1 closed"
+
+
 def test_looking_leaves_nothing_behind(doctor: Doctor, journal: Journal) -> None:
     run_directory(journal, time.time_ns())
     before = sorted(os.walk(journal.root))
