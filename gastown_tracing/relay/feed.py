@@ -88,6 +88,7 @@ class Feed:
         #: What could not be read, and when it is tried again, in monotonic seconds.
         self._failed: dict[str, None] = {}
         self._failed_until = 0.0
+        self._kept: Offsets | None = None
         #: Lines that no reader can make sense of, because they are longer than any line may be.
         self.skipped = 0
         for file, (inode, offset) in (offsets or {}).items():
@@ -205,13 +206,23 @@ class Feed:
             min((known.since_ns for known in behind), default=None),
         )
 
+    def kept(self, offsets: Offsets) -> None:
+        """Take note that a checkpoint has these: only what one has is done with from now on.
+
+        For a worker that would miss what it has taken since, where that is not to be read any more.
+        """
+        self._kept = offsets
+
     def done_with(self, path: str) -> bool:
         """Say whether all lines in a directory's files, as they were last seen, have been taken."""
         with self._lock:
-            return all(
-                known.size <= known.offset or known.stalled == known.size
-                for known in map(self._files.__getitem__, self._places.get(path, ()))
-            )
+            return all(map(self._is_done, map(self._files.__getitem__, self._places.get(path, ()))))
+
+    def _is_done(self, known: _File) -> bool:
+        taken = known.size <= known.offset or known.stalled == known.size
+        if not taken or self._kept is None or not known.offset:
+            return taken
+        return self._kept.get(known.name) == [known.inode, known.offset]
 
     def behind(self, path: str) -> dict[str, int]:
         """Return where the lines begin that have not been taken, by the file in a directory that has some."""

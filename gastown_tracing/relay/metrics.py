@@ -142,6 +142,7 @@ class MetricsWorker:
         since_ns = int(state.get("streams_since_ns", 0))
         self._sums = Sums(self._book, self.base, self._clock, state.get("streams"), since_ns)
         self.feed = Feed(journal, wanted, state.get("offsets"))
+        self.feed.kept(self.feed.offsets())
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -314,6 +315,7 @@ class MetricsWorker:
             self._log(f"metrics wait, because they cannot be saved: {self._path}: {error.strerror or error}")
             return False
         self._saved = offsets
+        self.feed.kept(offsets)
         return True
 
     def _tidy(self) -> None:

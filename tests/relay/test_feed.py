@@ -280,3 +280,19 @@ def test_what_has_been_quiet_for_long_is_looked_at_rarely_from_the_beginning(jou
     append(journal, f"runs/{RUN}", b"two\n")
     sources.scan(RARELY)
     assert place.due(RARELY + 1)
+
+
+def test_what_no_checkpoint_has_is_not_done_with(journal: Journal) -> None:
+    """On a full disk a worker that adds up would miss, after a kill, what has been moved meanwhile."""
+    append(journal, f"runs/{RUN}", b"one\n")
+    sources, feed = fed(journal)
+    feed.kept({})
+    sources.scan(0.0)
+    everything(feed)
+    assert not feed.done_with(f"runs/{RUN}")
+    feed.kept(feed.offsets())
+    assert feed.done_with(f"runs/{RUN}")
+    append(journal, f"runs/{RUN}", b"torn")
+    sources.scan(1.0)
+    everything(feed)
+    assert feed.done_with(f"runs/{RUN}")
