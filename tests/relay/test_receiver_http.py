@@ -244,6 +244,34 @@ def test_too_many_requests_are_told_when_to_come_again(journal_root: Path) -> No
         assert (answer.status, int(answer.headers["retry-after"]) > 1) == (429, True)
 
 
+def test_a_client_that_sends_on_sees_why_it_was_refused(journal_root: Path) -> None:
+    """All of a large request is sent before its answer is read, and no reset connection hides the answer."""
+    body = b"x" * (8 << 20)
+    with receiving(journal_root, limits=Limits(byte_rate=1, byte_burst=1000)) as found:
+        assert works(found)
+        with raw(found) as client:
+            client.sendall(head(found, f"Content-Length: {len(body)}") + body)
+            assert read_all(client).startswith(b"HTTP/1.1 429 ")
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_is_refused_for_its_rate_costs_nothing_of_it(journal_root: Path, chunked: bool) -> None:
+    """However often somebody tries a request that is too large now, there is room for smaller ones."""
+    part = b'{"pad":"' + b"x" * 392 + b'"}'
+    limits = Limits(byte_rate=0.001, byte_burst=1000, request_burst=1000)
+    with receiving(journal_root, limits=limits) as found:
+        assert found.post("traces", {"pad": "x" * 400}).status == 200
+        for _ in range(20):
+            with contextlib.closing(found.connect()) as connection:
+                body = [part, b" " * 100, b" " * 300] if chunked else part + b" " * 400
+                answer = ask(
+                    connection, found.path("traces"), iter(body) if chunked else body, {"Content-Type": JSON}
+                )
+            assert answer.status == 429
+            assert int(answer.headers["retry-after"]) > 1
+        assert found.post("traces", {"pad": "x" * 400}).status == 200
+
+
 def test_a_bucket_fills_again() -> None:
     """What was taken comes back at its rate, up to the burst; a clock that stands still gives nothing."""
     now = [0.0]

@@ -50,3 +50,7 @@ class Bucket:
             return (wanted - self._tokens) / self._rate
         self._tokens -= wanted
         return 0.0
+
+    def give(self, tokens: float) -> None:
+        """Put back tokens that were taken for nothing."""
+        self._tokens = min(self._burst, self._tokens + tokens)

@@ -22,7 +22,7 @@ from gastown_tracing.relay.receiver.limits import Bucket, Limits
 
 _READ = 65536
 #: Bytes, and seconds, that are read of a request that was refused, so that its sender sees why.
-_LINGER, _LINGER_SECONDS = 1 << 20, 2.0
+_LINGER, _LINGER_SECONDS = 16 << 20, 2.0
 #: Seconds that requests under way have at the end.
 _GRACE = 2.0
 
@@ -209,26 +209,40 @@ class _Connection:
         if len(length) > len(str(limits.wire)) or int(length) > limits.wire:
             raise Refused(413, f"the body is more than {limits.wire} bytes")
         _admit_rate(server.requests.take(1), "requests")
+        _admit_rate(server.bytes.take(int(length)), "bytes")
         if self._http.they_are_waiting_for_100_continue:
             await self._write(h11.InformationalResponse(status_code=100, headers=[]))
-        held = 0
         body = bytearray()
         try:
             async with asyncio.timeout(limits.body):
-                while isinstance(event := await self._event(), h11.Data):
-                    _admit_rate(server.bytes.take(len(event.data)), "bytes")
-                    if len(body) + len(event.data) > limits.wire:
-                        raise Refused(413, f"the body is more than {limits.wire} bytes")
-                    if server.in_flight + len(event.data) > limits.in_flight:
-                        raise Refused(503, "too many requests are being read", retry_after=1)
-                    body += event.data
-                    held += len(event.data)
-                    server.in_flight += len(event.data)
-            if not isinstance(event, h11.EndOfMessage):
-                raise Refused(400, "the body is not whole")
+                await self._read(body, int(length))
             return await server.answer(Received(signal, kind, packed, bytes(body)))
         finally:
-            server.in_flight -= held
+            server.in_flight -= len(body)
+
+    async def _read(self, body: bytearray, paid: int) -> None:
+        """Read a body; so many bytes of it have been admitted. Raises Refused.
+
+        What is refused for its rate costs nothing of it: else those who try again would keep all out.
+        """
+        server, limits = self._server, self._server.limits
+        while isinstance(event := await self._event(), h11.Data):
+            more = len(event.data)
+            size = len(body) + more
+            if size > limits.wire:
+                raise Refused(413, f"the body is more than {limits.wire} bytes")
+            if server.in_flight + more > limits.in_flight:
+                raise Refused(503, "too many requests are being read", retry_after=1)
+            if size > paid:  # in chunks: nobody said how much comes
+                seconds = server.bytes.take(size - paid)
+                if seconds:
+                    server.bytes.give(paid)
+                _admit_rate(seconds, "bytes")
+                paid = size
+            body += event.data
+            server.in_flight += more
+        if not isinstance(event, h11.EndOfMessage):
+            raise Refused(400, "the body is not whole")
 
     async def _refuse(self, error: Refused, kind: str) -> bool:
         """Answer that a request is not taken; what is left of it is read, so that the answer is seen."""
