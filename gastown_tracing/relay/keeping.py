@@ -146,8 +146,9 @@ class Keeper:
         self._problem = problem
 
     def _forget_what_is_gone(self) -> None:
-        """Let the workers forget the files of directories that went while no relay ran."""
+        """Let the workers forget the files of directories that went, or were let go, while no relay ran."""
         for feed in self._feeds() or ():
             for path in {file.rpartition("/")[0] for file in feed.offsets()}:
-                if self._sources.place(path) is None and not os.path.lexists(f"{self._journal.root}/{path}"):
+                there = not path.startswith("closed/") and os.path.lexists(f"{self._journal.root}/{path}")
+                if self._sources.place(path) is None and not there:
                     feed.gone(path)

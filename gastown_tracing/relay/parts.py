@@ -90,6 +90,8 @@ class Parts:
         for thread in ending:
             thread.start()
         end = time.monotonic() + deadline + 0.5
+        if self._keeper is not None:
+            self._keeper.stop(deadline)  # a session that is being closed is closed
         for thread in ending:
             thread.join(max(0.0, end - time.monotonic()))
         for name, thread in zip(self._workers, ending, strict=True):

@@ -121,20 +121,24 @@ class Retention:
             sizes = closed.sizes(self._journal, date)
             there = [name for names in closed.parts(self._journal, date).values() for name in names]
             if missing := [name for name in there if name not in sizes]:
-                self._repair(date, missing)
+                if not self._repair(date, missing, deadline):
+                    return False
                 sizes = closed.sizes(self._journal, date)
             self._dates[date] = mtime, sum(size for _, size in sizes.values())
         return True
 
-    def _repair(self, date: str, missing: list[str]) -> None:
-        """Give a line in the index to what has none."""
+    def _repair(self, date: str, missing: list[str], deadline: float) -> bool:
+        """Give a line in the index to what has none; say whether there was time for all."""
         for name in missing:
+            if time.monotonic() > deadline:
+                return False
             directory = f"{self._journal.root}/closed/{date}/{name}"
             run = closed.whole(self._journal, name[:32], directory)
             try:
                 closed.append(self._journal, date, closed.describe(self._journal, run, name))
             except OSError as error:
                 self._say(f"closed/{date}/{name} is not in the index: {error}")
+        return True
 
     def _total(self) -> int:
         open_ones = (_size(place) for place in self._sources.places() if place.kind != MOVED)

@@ -36,9 +36,9 @@ def prepare(root: Path) -> Journal:
     house.spend(90)
     assert house.moves() == {}
     writer.append(journal.run_dir(moved), "traces", span_line(moved, 3))
-    os.utime(f"{journal.run_dir(moved)}/traces.jsonl", ns=(NOON, NOON + SECOND))
     closed_run(journal, 2)
     house.spend(0)
+    os.utime(f"{journal.run_dir(moved)}/traces.jsonl", ns=(NOON, NOON + SECOND))
     closed_run(journal, 3)
     return journal
 

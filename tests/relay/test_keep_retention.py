@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from gastown_tracing.journal import closed, reader, writer
 from gastown_tracing.journal.index import bead_span, note_bead
 from gastown_tracing.journal.layout import Journal, PaneRegistry, create, mkdirs
-from gastown_tracing.relay import tidying
+from gastown_tracing.relay import retention, tidying
 from gastown_tracing.relay.retention import STEADY
 from tests.relay.keep_kit import DAY, SECOND, House, begin_run, closed_run, shelved, span_line, trace_id, tree
 
@@ -234,6 +235,25 @@ def test_a_run_without_a_line_gets_one(journal: Journal) -> None:
     assert closed.unindexed(journal, closed.date_of(at)) == [run]
     house = House(journal)
     house.spend(0)
+    house.retain()
+    assert closed.unindexed(journal, closed.date_of(at)) == []
+
+
+def test_an_index_that_is_gone_is_made_again_bit_by_bit(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Thousands of lines take seconds, in which nothing else is held up: each round has its time."""
+    at = NOW - DAY
+    runs = [shelved(journal, number, at) for number in range(6)]
+    index = Path(journal.root, "closed", closed.date_of(at), closed.INDEX)
+    index.unlink()
+    house = House(journal)
+    house.spend(0)
+    passing = itertools.count()
+    with monkeypatch.context() as patched:
+        patched.setattr(retention.time, "monotonic", lambda: next(passing) * 0.03)
+        assert house.retention.tick(house.now, house.settings)
+    assert 0 < len(closed.unindexed(journal, closed.date_of(at))) < len(runs)
     house.retain()
     assert closed.unindexed(journal, closed.date_of(at)) == []
 
