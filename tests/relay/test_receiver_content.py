@@ -315,12 +315,36 @@ def test_command_lines_are_shown_as_our_own(journal_root: Path) -> None:
     assert shown[2]["process.command_line"] == f"‹{len(lines['other'].replace(chr(39), ''))} bytes›"
 
 
+@pytest.mark.parametrize(
+    ("came", "shown"),
+    [
+        ("/a?token=x", "/a"),
+        ("/a#token=x", "/a"),
+        ("//u:p@example.org/a", "‹19 bytes›"),
+        ("u:p@example.org:80", "‹18 bytes›"),
+        ("/login?next=https://u:p@example.org", "‹35 bytes›"),
+        ("http://u:p@example.org/a?b#c", "http://example.org/a"),
+        ("example.org:80", "example.org:80"),
+    ],
+)
+def test_urls_and_parts_of_urls_lose_what_is_secret_in_them(
+    journal_root: Path, came: str, shown: str
+) -> None:
+    """Whatever form a program's instrumentation gives them; where it is not clear, nothing is shown."""
+    with receiving(journal_root) as found:
+        found.post("traces", spans(span(TRACE, SPAN, attributes=pairs(**{"http.target": came}))))
+        (seen,) = found.records("traces")
+    assert attributes(seen) == {"http.target": shown}
+
+
 def test_other_programs_pass_but_for_their_content(journal_root: Path) -> None:
     """URLs lose what is secret in them, headers are masked, everything else is as it came."""
     came = {
         "url.full": "https://u:p@example.org/a?token=x",
         "http.target": "/a?token=x",
         "http.request.header.authorization": "Bearer x",
+        "process.environment_variable.TOKEN": "x",
+        "db.connection_string": "Server=x;Password=y",
         "exception.message": "no such file",
         "anything": "goes",
     }
@@ -340,5 +364,7 @@ def test_other_programs_pass_but_for_their_content(journal_root: Path) -> None:
         "url.full": "https://example.org/a",
         "http.target": "/a",
         "http.request.header.authorization": "‹8 bytes›",
+        "process.environment_variable.TOKEN": "‹1 bytes›",
+        "db.connection_string": "‹19 bytes›",
     }
     assert (seen["events"], seen["status"]) == ([event], status)

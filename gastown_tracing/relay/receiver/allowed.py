@@ -39,7 +39,12 @@ _PEOPLE = by_name(
         "organization.id organization.name enduser.id enduser.pseudo.id process.owner account.id": PERSON,
     }
 )
-_COMMANDS = by_name({"process.command_args process.command_line process.command": COMMAND})
+_COMMANDS = by_name(
+    {
+        "process.command_args process.command_line process.command": COMMAND,
+        "container.command_args container.command_line container.command": COMMAND,
+    }
+)
 #: What says where a record comes from, on a resource; Claude Code repeats some of it on every record.
 _ORIGIN = {
     **_PEOPLE,
@@ -196,10 +201,11 @@ OPEN = Rules(
                 "gen_ai.tool.message gen_ai.event.content gen_ai.evaluation.explanation tool_output": OUTPUT,
                 "ai.toolCall.args ai.toolCall.result tool_parameters full_command": OUTPUT,
                 "traceloop.entity.output tool.parameters tool_input output.value response": OUTPUT,
-                "db.query.text db.statement db.query.summary": BD_OUTPUT,
+                "db.query.text db.statement db.query.summary graphql.document": BD_OUTPUT,
                 "messaging.message.body msg.body": BODY,
                 "url.query http.request.body http.response.body http.request.body.content": MASKED,
                 "http.response.body.content rpc.request.body rpc.response.body": MASKED,
+                "db.connection_string": MASKED,
                 "url.full http.url http.target url.original": URL,
             }
         ),
@@ -213,6 +219,7 @@ OPEN = Rules(
         "ai.response.": OUTPUT,
         "db.query.parameter.": BD_OUTPUT,
         "db.operation.parameter.": BD_OUTPUT,
+        "process.environment_variable.": MASKED,
         "http.request.header.": MASKED,
         "http.response.header.": MASKED,
         "rpc.request.metadata.": MASKED,

@@ -139,7 +139,8 @@ class Gates:
         if rule.harmless(text):
             return text
         if rule.clean:
-            return without_credentials(text) if "://" in text else text.partition("?")[0]
+            whole = "://" in text  # else it is a part of a URL: it may begin with a host, or be a path
+            return without_credentials(text if whole else text.partition("?")[0].partition("#")[0])
         if rule.gate and self.settings.flag(rule.gate):
             limit = rule.limit
             if rule.limit_setting:
