@@ -48,7 +48,7 @@ class Reporter:
         self._keeper(found.get("keeper") or {})
 
     def _keeper(self, told: Mapping[str, Any]) -> None:
-        if "journal_bytes" in told:
+        if told.get("journal_bytes") is not None:  # not measured yet
             self._metrics.gauge(_BYTES, told["journal_bytes"])
         self._reach(_LOST, told.get("lost_records"))
 

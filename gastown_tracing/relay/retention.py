@@ -75,7 +75,8 @@ class Retention:
         self._offset, self._steady_since = 0.0, 0.0
         self._lost = self._load()
         self._saved = Lost(**asdict(self._lost))
-        self._measured = False
+        #: What `status` says, from any thread: the bytes of all records when they were last measured.
+        self._bytes: int | None = None
         self._said = ""
         self.removed_runs = self.removed_bytes = 0
 
@@ -86,18 +87,18 @@ class Retention:
         """
         deadline = time.monotonic() + _BUDGET
         self._watch_clock(now)
-        self._measured = self._measure(deadline)
-        if not self._measured:
+        if not self._measure(deadline):
             return True
         more = self._too_old(now, settings, deadline) or self._too_much(settings, deadline)
         more = self._give_up(settings, deadline) or more
+        self._bytes = self._total()
         self._save()
         return more
 
     def status(self) -> dict[str, object]:
         """Return how much there is, what went, and what was lost."""
         return {
-            "journal_bytes": self._total() if self._measured else None,
+            "journal_bytes": self._bytes,
             "removed_runs": self.removed_runs,
             "removed_bytes": self.removed_bytes,
             "lost_records": self._lost.records,
