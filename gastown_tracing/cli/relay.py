@@ -76,6 +76,7 @@ def start(journal: str | None) -> None:
     """  # noqa: D301  # click's \b
     from gastown_tracing.relay import daemon
     from gastown_tracing.relay.files import Files
+    from gastown_tracing.relay.lock import Lock
 
     where = _own(journal)
     files = Files(where)
@@ -83,6 +84,9 @@ def start(journal: str | None) -> None:
     if present is not None:
         reading.say(f"there is a relay already: {present}\n")
         return
+    lock = Lock(files.lock)
+    if lock.take(0) is None:  # a journal that cannot be written is said at once
+        lock.release()
     with contextlib.suppress(OSError):  # a full disk is the relay's own affair
         daemon.note(files.asked)
     try:

@@ -42,6 +42,20 @@ def test_start_returns_when_it_runs_and_a_second_one_says_so(town: Town) -> None
     assert town.pid() == pid
 
 
+def test_start_says_at_once_that_a_journal_cannot_be_written(town: Town) -> None:
+    """Nobody waits for a relay that cannot begin."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("only root can make a file system read-only, with unshare")
+    root = str(town.root)
+    mount = f'mount --bind "{root}" "{root}" && mount -o remount,ro,bind "{root}" && exec "$@"'
+    command = ["unshare", "-m", "sh", "-c", mount, "sh", *GT_TRACE, "relay", "start"]
+    done = subprocess.run(command, env=town.env, capture_output=True, text=True, timeout=15, check=False)
+    if "mount:" in done.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert done.stderr.endswith("/relay/lock: Read-only file system\n")
+
+
 def test_stop_returns_when_it_has_ended_and_a_second_one_says_so(town: Town) -> None:
     """Within the next minute no command starts another."""
     town("relay", "start")
