@@ -6,6 +6,7 @@ It forks and ends, so that nobody but init is the parent of what goes on, and th
 
 import posix
 import sys
+import time
 
 from gastown_tracing.journal.layout import mkdirs, open_regular
 
@@ -31,6 +32,10 @@ posix.closerange(3, 65536)
 posix.execv(sys.argv[1], sys.argv[1:])
 """
 
+#: How many seconds old a relay that runs makes the note, every 10 s: so it ends 5 to 15 s after one that could
+#: not say goodbye.
+NOTED = 45.0
+
 #: Below these hard limits a relay would be of no use: bytes of a file and of memory, seconds of a processor.
 _LEAST = {"RLIMIT_FSIZE": 1 << 30, "RLIMIT_AS": 1 << 29, "RLIMIT_DATA": 1 << 28, "RLIMIT_CPU": 600}
 _LEAST |= {"RLIMIT_NOFILE": 64}
@@ -48,8 +53,11 @@ def ask(journal: "Journal") -> None:
     """
     if not _is_python(sys.executable) or _confined():
         return
-    note(f"{journal.root}/relay/asked")
-    if not runs(f"{journal.root}/relay/lock"):
+    asked = f"{journal.root}/relay/asked"
+    note(asked)
+    if runs(f"{journal.root}/relay/lock"):
+        note(asked, NOTED)
+    else:
         start(journal.root)
 
 
@@ -58,14 +66,15 @@ def _is_python(program: str) -> bool:
     return program.rpartition("/")[2].startswith(("python", "pypy")) and not hasattr(sys, "frozen")
 
 
-def note(path: str) -> None:
-    """Set the time of the note that a relay was asked for to now. Raises OSError."""
+def note(path: str, ago: float = 0.0) -> None:
+    """Set the time of the note that a relay was asked for to so many seconds ago. Raises OSError."""
+    when = time.time() - ago
     try:
-        posix.utime(path)
+        posix.utime(path, (when, when))
     except FileNotFoundError:
         mkdirs(path.rpartition("/")[0], levels=1)
         posix.close(open_regular(path, posix.O_WRONLY | posix.O_CREAT))
-        posix.utime(path)
+        posix.utime(path, (when, when))
 
 
 def runs(lock: str) -> bool:

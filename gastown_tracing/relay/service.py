@@ -79,7 +79,8 @@ class Service:
         #: Where each signal goes, as the log has it.
         self._said: dict[str, str] = {}
         self._active = self._began
-        self._due: dict[str, float] = {}
+        # Until then that of its starter stands: a relay that cannot live is not started again so soon.
+        self._due: dict[str, float] = {"note": self._began + _NOTE}
 
     def run(self) -> str:
         """Work until there is a reason to end; return it."""
@@ -135,7 +136,7 @@ class Service:
             self._log.say(line)
         self._parts.look(now)
         if self._is_due("note", now, _NOTE):
-            self._guarded("note that it is there", lambda: daemon.note(self._files.asked))
+            self._guarded("note that it is there", lambda: daemon.note(self._files.asked, daemon.NOTED))
         if self._is_due("code", now, _CODE) and self._code.replaced():
             self._why = UPGRADED
 

@@ -49,7 +49,7 @@ def run(
             warn(note)
             child.replace(argv, full, caller)
         pid = _start(handle, file, argv, full, caller)
-        wake(telemetry, PROGRAM)
+        wake(telemetry, PROGRAM, at_once=True)
     except OSError:
         caller.restore()
         raise

@@ -109,7 +109,7 @@ def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[st
         if handle:
             write_pane(handle, pane)
             record_start(handle)
-            wake(telemetry, PROGRAM)
+            wake(telemetry, PROGRAM, at_once=True)
     except OSError as error:
         note = f"the trace is not whole: {error.filename or telemetry.journal.root}: {error.strerror}"
     return Started(request.session_name, pane["socket"], handle, note)

@@ -15,17 +15,18 @@ ASKED = "/relay/asked"
 #: Seconds for which that note stands.
 STANDS = 60.0
 
-_OFF = ("false", "0")
+#: What switches it off.
+OFF = ("false", "0")
 
 
-def wake(telemetry: "Telemetry", program: str) -> None:
+def wake(telemetry: "Telemetry", program: str, *, at_once: bool = False) -> None:
     """Start the journal's relay where nobody has asked for one in the last minute. Never raises.
 
-    `program` is who speaks in debug notes.
+    `program` is who speaks in debug notes. `at_once` starts it whenever none runs: for what is rare.
     """
     try:
-        if not _asked(telemetry.journal.root) and is_wanted(telemetry):
-            from gastown_tracing.relay.daemon import ask  # once a minute at most, and never while it runs
+        if (at_once or not _asked(telemetry.journal.root)) and is_wanted(telemetry):
+            from gastown_tracing.relay.daemon import ask  # as a rule never while it runs
 
             ask(telemetry.journal)
     except Exception as error:  # the next command asks again
@@ -42,4 +43,4 @@ def _asked(root: str) -> bool:
 
 def is_wanted(telemetry: "Telemetry") -> bool:
     """Say whether a relay is to be started on demand."""
-    return telemetry.config.get(RELAY).strip().lower() not in _OFF
+    return telemetry.config.get(RELAY).strip().lower() not in OFF

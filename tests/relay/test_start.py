@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from gastown_tracing.relay import daemon
-from gastown_tracing.shims import launcher
+from gastown_tracing.shims import launcher, waking
 from tests.conftest import NO_RELAY
 from tests.processes import is_alive, wait_until
 from tests.relay.service_kit import GT_TRACE, Town, fields
@@ -240,6 +241,25 @@ def test_while_one_runs_a_command_pays_one_stat(town: Town) -> None:
     wait_until(lambda: town.pid() == pid, "the same relay")
     town.outdate()
     wait_until(town.asked, "the relay to note that it is there")
+    age = time.time() - os.stat(town.files.asked).st_mtime
+    assert daemon.NOTED <= age < waking.STANDS, "not as young as that of who asks: it may be killed"
+
+
+def test_a_session_starts_one_at_once(town: Town) -> None:
+    """It is rare, so it looks at the lock whatever the note says; an old note does not get younger by that."""
+    here = ["session", "start", "--role", "mayor", "--here", "--", "true"]
+    town(*here)
+    first = town.running()
+    town.kill()
+    town("exec", "--", "true")
+    assert town.pid() == 0
+    town(*here)
+    second = town.running()
+    assert second != first
+    town.outdate()
+    town(*here)
+    assert town.pid() == second
+    assert time.time() - os.stat(town.files.asked).st_mtime >= daemon.NOTED
 
 
 def test_many_at_once_start_one(town: Town) -> None:
