@@ -32,7 +32,7 @@ posix.closerange(3, 65536)
 posix.execv(sys.argv[1], sys.argv[1:])
 """
 
-#: How many seconds old a relay that runs makes the note, every 10 s: so it ends 5 to 15 s after one that could
+#: How many seconds old a relay that runs makes the note, every 10 s: it ends 5 to 15 s after one that could
 #: not say goodbye.
 NOTED = 45.0
 

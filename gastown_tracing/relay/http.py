@@ -13,6 +13,7 @@ import gzip
 import http.client
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -25,6 +26,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 
 from gastown_tracing._version import VERSION
 from gastown_tracing.relay.backoff import parse_retry_after
+from gastown_tracing.relay.logfile import iso
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +41,8 @@ CONTENT_TYPES = {JSON: "application/json", PROTOBUF: "application/x-protobuf"}
 _ANSWER_LIMIT = 1 << 16
 #: Characters of a refusal that are shown.
 _SHOWN = 200
+#: Seconds within which an answer is no news.
+_AWAITED = 1.0
 #: Statuses that say of the request itself that it will never be taken. All others an operator can put right.
 _REFUSED = (400, 413, 415, 422)
 #: Headers that follow from the body.
@@ -89,6 +93,13 @@ class Client:
         self._guard = _Guard()
         self._pool: urllib3.HTTPConnectionPool | None = None
         self._kept = False
+        self._posted: float | None = None
+
+    @property
+    def waiting_since(self) -> str | None:
+        """Return since when a request has had no answer, None unless that is longer than an answer takes."""
+        posted = self._posted
+        return iso(posted) if posted is not None and time.time() - posted > _AWAITED else None
 
     def post(self, body: bytes, encoding: str = PROTOBUF) -> Answer:
         """Send a request in `json` or `protobuf`; never raises for what the world does."""
@@ -100,9 +111,11 @@ class Client:
         timer = threading.Timer(self.endpoint.timeout, self._guard.expire)
         timer.daemon = True
         timer.start()
+        self._posted = time.time()
         try:
             return self._attempt(body, headers)
         finally:
+            self._posted = None
             timer.cancel()
 
     def abort(self) -> None:

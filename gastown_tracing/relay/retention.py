@@ -17,6 +17,7 @@ from gastown_tracing.journal import closed
 from gastown_tracing.journal.layout import list_directory, open_regular
 from gastown_tracing.journal.removing import remove
 from gastown_tracing.relay import checkpoint
+from gastown_tracing.relay.logfile import iso
 from gastown_tracing.relay.sources import LOOSE, MOVED, RUN, Place
 
 if TYPE_CHECKING:
@@ -45,10 +46,11 @@ _BLOCK = 1 << 20
 
 @dataclass(slots=True)
 class Lost:
-    """What was given up before it was sent, in the journal's life: records, and their bytes."""
+    """What was given up before it was sent, in the journal's life: records, their bytes, and when last."""
 
     records: int = 0
     bytes: int = 0
+    last: str = ""
 
 
 class Retention:
@@ -77,6 +79,7 @@ class Retention:
         self._saved = Lost(**asdict(self._lost))
         #: What `status` says, from any thread: the bytes of all records when they were last measured.
         self._bytes: int | None = None
+        self._measured: str | None = None
         self._said = ""
         self.removed_runs = self.removed_bytes = 0
 
@@ -91,7 +94,7 @@ class Retention:
             return True
         more = self._too_old(now, settings, deadline) or self._too_much(settings, deadline)
         more = self._give_up(settings, deadline) or more
-        self._bytes = self._total()
+        self._bytes, self._measured = self._total(), iso(time.time())
         self._save()
         return more
 
@@ -99,10 +102,12 @@ class Retention:
         """Return how much there is, what went, and what was lost."""
         return {
             "journal_bytes": self._bytes,
+            "journal_measured": self._measured,
             "removed_runs": self.removed_runs,
             "removed_bytes": self.removed_bytes,
             "lost_records": self._lost.records,
             "lost_bytes": self._lost.bytes,
+            "lost_last": self._lost.last or None,
         }
 
     # -- how much there is
@@ -260,6 +265,7 @@ class Retention:
             self._lost.records += records
             self._lost.bytes += size
             if records:
+                self._lost.last = iso(time.time())
                 beyond = f"the journal is beyond {HARD_CAP[0]}"
                 self._log(f"lost {records} records, {size} bytes, of {place.path}: not sent, and {beyond}")
         return excess > 0 and time.monotonic() > deadline
@@ -300,7 +306,8 @@ class Retention:
     def _load(self) -> Lost:
         try:
             found = checkpoint.load(self._path)
-            return Lost(int(found.get("records", 0)), int(found.get("bytes", 0)))
+            last = str(found.get("last") or "")
+            return Lost(int(found.get("records", 0)), int(found.get("bytes", 0)), last)
         except (checkpoint.Damaged, OSError, ValueError, TypeError) as error:
             self._log(f"cannot tell what was lost before: {error}")
             return Lost()

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from opentelemetry.util.re import parse_env_headers
 
 from gastown_tracing import config
+from gastown_tracing.relay import addresses
+from gastown_tracing.relay.mistakes import mistakes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 logging.getLogger(parse_env_headers.__module__).disabled = True
 
 #: The setting that says where a signal goes.
-URLS = {"traces": config.TRACES_URL, "metrics": config.METRICS_URL, "logs": config.LOGS_URL}
+URLS = addresses.URLS
 
 #: Seconds that a request may take.
 DEFAULT_TIMEOUT = 10.0
@@ -38,7 +40,9 @@ class Endpoint:
     """Where a signal goes, and how.
 
     `timeout` is in seconds. `compression` is `gzip` or "". `protocol` is `http/json`, `http/protobuf`, or ""
-    to find out what it takes. The other three are the paths of PEM files, or "".
+    to find out what it takes. The next three are the paths of PEM files, or "".
+
+    `problem` is why nothing can be sent there and what to do, "" where it can: what is recorded waits.
     """
 
     url: str
@@ -49,6 +53,7 @@ class Endpoint:
     certificate: str = ""
     client_key: str = ""
     client_certificate: str = ""
+    problem: str = ""
 
 
 class Settings:
@@ -57,7 +62,10 @@ class Settings:
     def __init__(self, found: config.Config) -> None:
         self._config = found
         self.problems: list[str] = []
-        self._endpoints = {signal: self._endpoint(signal) for signal in URLS}
+        urls = {signal: found.endpoint(name) for signal, name in URLS.items()}
+        unusable = addresses.problems(urls)
+        self._endpoints = {signal: self._endpoint(signal, url, unusable) for signal, url in urls.items()}
+        self.problems = list(dict.fromkeys((*self.problems, *mistakes(found))))
 
     @classmethod
     def read(cls, journal: Journal) -> Settings:
@@ -85,13 +93,11 @@ class Settings:
         """Return a setting that is a number; `default` where nothing usable is set."""
         return self._config.limit(name, default)
 
-    def _endpoint(self, signal: str) -> Endpoint | None:
-        url = self._config.endpoint(URLS[signal])
+    def _endpoint(self, signal: str, url: str, unusable: Mapping[str, str]) -> Endpoint | None:
         if not url:
             return None
-        if not url.startswith(("http://", "https://")):
-            self.problems.append(f"{URLS[signal]} is no http:// or https:// URL: no {signal} are sent")
-            return None
+        if unusable[signal]:
+            self.problems.append(unusable[signal])
         return Endpoint(
             url,
             self._headers(signal, url),
@@ -99,44 +105,47 @@ class Settings:
             self._one_of(signal, "COMPRESSION", (GZIP,), "none"),
             self._one_of(signal, "PROTOCOL", PROTOCOLS, ""),
             *[self._path(signal, name) for name in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")],
+            problem=unusable[signal],
         )
 
-    def _given(self, signal: str, name: str) -> str:
-        """Return OTEL_EXPORTER_OTLP_SIGNAL_NAME, else OTEL_EXPORTER_OTLP_NAME (OTLP specification)."""
+    def _given(self, signal: str, name: str) -> tuple[str, str]:
+        """Return what is set, and by which name.
+
+        OTEL_EXPORTER_OTLP_SIGNAL_NAME goes before OTEL_EXPORTER_OTLP_NAME (OTLP specification).
+        """
         prefix = config.EXPORTER_PREFIX
-        return (
-            self._config.get(f"{prefix}{signal.upper()}_{name}") or self._config.get(f"{prefix}{name}")
-        ).strip()
+        own, general = f"{prefix}{signal.upper()}_{name}", f"{prefix}{name}"
+        found = own if self._config.get(own) else general
+        return found, self._config.get(found).strip()
 
     def _headers(self, signal: str, url: str) -> dict[str, str]:
-        given = self._given(signal, "HEADERS")
+        variable, given = self._given(signal, "HEADERS")
         found = dict(parse_env_headers(given, liberal=True))
         if len(found) < sum(bool(part.strip()) for part in given.split(",")):
-            self.problems.append(
-                f"{config.EXPORTER_PREFIX}HEADERS: a header is given twice or is not NAME=VALUE"
-            )
+            self.problems.append(f"{variable}: a header is given twice or is not NAME=VALUE")
         if _VICTORIA_LOGS in url and _STREAM_FIELDS not in found:  # whose names are in lower case
             found[_STREAM_FIELDS] = ",".join(_STREAMS)
         return found
 
     def _timeout(self, signal: str) -> float:
         """Return seconds; the setting has milliseconds (OTLP exporter, "Configuration Options")."""
-        text = self._given(signal, "TIMEOUT")
+        variable, text = self._given(signal, "TIMEOUT")
         if not text:
             return DEFAULT_TIMEOUT
         if text.isascii() and text.isdigit() and len(text) < 10 and int(text) > 0:
             return int(text) / 1000
-        self.problems.append(f"{config.EXPORTER_PREFIX}TIMEOUT is no number of milliseconds: {text!r}")
+        self.problems.append(f"{variable} is no number of milliseconds: {text!r}")
         return DEFAULT_TIMEOUT
 
     def _one_of(self, signal: str, name: str, known: tuple[str, ...], nothing: str) -> str:
-        text = self._given(signal, name).lower()
+        variable, text = self._given(signal, name)
+        text = text.lower()
         if text and text not in (*known, nothing):
-            self.problems.append(f"{config.EXPORTER_PREFIX}{name} is none of {', '.join(known)}: {text!r}")
+            self.problems.append(f"{variable} is none of {', '.join(known)}: {text!r}")
         return text if text in known else ""
 
     def _path(self, signal: str, name: str) -> str:
-        path = self._given(signal, name)
+        variable, path = self._given(signal, name)
         if path and not os.path.isfile(path):
-            self.problems.append(f"{config.EXPORTER_PREFIX}{name}: there is no file {path!r}")
+            self.problems.append(f"{variable}: there is no file {path!r}")
         return path

@@ -129,6 +129,7 @@ class Shipper:
     def status(self) -> dict[str, object]:
         """Return how it is, as JSON has it."""
         now, endpoint, pending = time.monotonic(), self._endpoint, self._feed.pending()
+        client = self._client
         lag = (time.time_ns() - pending.oldest_ns) / 1e6 if pending.oldest_ns else 0.0
         wait = self._retry_at - now
         failing = "failing" if self._failures else "ok"
@@ -139,6 +140,7 @@ class Shipper:
             "pending_bytes": pending.bytes,
             "lag_ms": round(max(0.0, lag), 1) if endpoint else None,
             "retry_in_s": round(wait, 1) if endpoint and self._failures and wait > 0 else None,
+            "waiting_since": client.waiting_since if endpoint and client is not None else None,
             **self._tally.status(now),
         }
         found["skipped_lines"] = self._tally.totals().get("skipped_lines", 0) + self._feed.skipped

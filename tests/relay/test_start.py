@@ -246,7 +246,7 @@ def test_while_one_runs_a_command_pays_one_stat(town: Town) -> None:
 
 
 def test_a_session_starts_one_at_once(town: Town) -> None:
-    """It is rare, so it looks at the lock whatever the note says; an old note does not get younger by that."""
+    """It is rare, so it looks at the lock whatever the note says; the note gets no younger by that."""
     here = ["session", "start", "--role", "mayor", "--here", "--", "true"]
     town(*here)
     first = town.running()

@@ -116,7 +116,7 @@ class Receiver:
             try:
                 found = self._bound()
             except OSError as error:
-                self._failed(WAITING, error.strerror or str(error))
+                self._failed(WAITING, self._occupied(error))
                 await self._pause(pause)
                 pause = min(pause * 2, _LONGEST)
                 continue
@@ -144,6 +144,11 @@ class Receiver:
             self._failed(OFF, f"{RECEIVER} in config.json is no address of ours: {_FORM}")
             return None
         return wanted, address.bind(wanted.port)
+
+    def _occupied(self, error: OSError) -> str:
+        wanted = address.parse(self._wanted)
+        port = f"port {wanted.port}: " if wanted is not None else ""
+        return f"{port}{error.strerror or error}"
 
     async def _serve(self, found: Address, bound: socket.socket) -> None:
         """Serve until the address changes or all ends."""
