@@ -48,8 +48,12 @@ class Encodings:
         return PROTOBUF, None  # what it answers to that decides
 
     def taken(self, endpoint: Endpoint, encoding: str) -> None:
-        """Take note that a batch was taken."""
+        """Take note that records were taken."""
         self.known[endpoint.url] = {"encoding": encoding, "proven": True}
+
+    def proven(self, endpoint: Endpoint) -> bool:
+        """Say whether records were ever taken there: until then nothing tells whether it is the right place."""
+        return bool(self.known.get(endpoint.url, {}).get("proven"))
 
     def refused(self, client: Client, encoding: str, answer: Answer) -> Answer:
         """Return what a refusal means: `answer` itself where the records are why, else one to try again on.
@@ -67,7 +71,7 @@ class Encodings:
             return answer
         if not endpoint.protocol and encoding == JSON:
             self._learn(endpoint, PROTOBUF)
-        elif answer.status != _UNSUPPORTED and self.known.get(endpoint.url, {}).get("proven"):
+        elif answer.status != _UNSUPPORTED and self.proven(endpoint):
             return answer
         elif not endpoint.protocol:
             self.known.pop(endpoint.url, None)

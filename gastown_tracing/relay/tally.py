@@ -16,14 +16,18 @@ _PAUSE = 60.0
 
 
 class Tally:
-    """Counts of a worker's life over all restarts: `sent`, `batches`, `retries`, … For any thread."""
+    """Counts of a worker's life over all restarts: `sent`, `batches`, `retries`, … For any thread.
 
-    def __init__(self, totals: Mapping[str, int]) -> None:
+    `last_dead_letter` is when there was one last, as ISO 8601 has it, None for never.
+    """
+
+    def __init__(self, totals: Mapping[str, int], last_dead_letter: str | None = None) -> None:
         self._lock = threading.Lock()
         self._totals = Counter(totals)
         self._recent: deque[tuple[float, int]] = deque()
         self._last_success: str | None = None
         self._last_error: dict[str, str] | None = None
+        self.last_dead_letter = last_dead_letter
 
     def sent(self, records: int, now: float) -> None:
         """Count a request that was taken; `now` is in monotonic seconds."""
@@ -39,6 +43,12 @@ class Tally:
         """Count something else."""
         with self._lock:
             self._totals[name] += number
+
+    def dead_letter(self, message: str) -> None:
+        """Count a record that was set aside."""
+        self.count("dead_letters")
+        self.failed(message)
+        self.last_dead_letter = iso(time.time())
 
     def failed(self, message: str) -> None:
         """Take note of what went wrong."""
@@ -57,6 +67,7 @@ class Tally:
             return {
                 **{name: self._totals[name] for name in ("sent", "batches", "retries")},
                 **{name: self._totals[name] for name in ("dead_letters", "rejected", "skipped_lines")},
+                "last_dead_letter": self.last_dead_letter,
                 "last_error": self._last_error,
                 "last_success": self._last_success,
                 "rate_per_s": round(recent / _WINDOW, 1),
