@@ -52,7 +52,7 @@ class Encodings:
         self.known[endpoint.url] = {"encoding": encoding, "proven": True}
 
     def proven(self, endpoint: Endpoint) -> bool:
-        """Say whether records were ever taken there: until then nothing tells whether it is the right place."""
+        """Say whether records were ever taken there: before that it may be the wrong place."""
         return bool(self.known.get(endpoint.url, {}).get("proven"))
 
     def refused(self, client: Client, encoding: str, answer: Answer) -> Answer:

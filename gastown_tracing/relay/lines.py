@@ -231,3 +231,9 @@ def beginning(piece: Piece, count: int) -> Piece:
     for _ in range(count):
         end = piece.data.index(b"\n", end) + 1
     return replace(piece, end=piece.start + end, data=piece.data[:end])
+
+
+def last_line(piece: Piece) -> Piece:
+    """Return the last line of a piece."""
+    start = piece.data.rfind(b"\n", 0, -1) + 1
+    return replace(piece, start=piece.start + start, data=piece.data[start:])

@@ -13,7 +13,7 @@ import os
 import random
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.masking import without_credentials
@@ -23,7 +23,8 @@ from gastown_tracing.relay.deadletters import DeadLetters
 from gastown_tracing.relay.encodings import Encodings
 from gastown_tracing.relay.feed import Feed, Piece
 from gastown_tracing.relay.http import JSON, PROTOBUF, Answer, Client, Kind
-from gastown_tracing.relay.lines import Damage, beginning
+from gastown_tracing.relay.lines import Damage, beginning, last_line
+from gastown_tracing.relay.logfile import iso
 from gastown_tracing.relay.protobuf import Encoder
 from gastown_tracing.relay.sources import CLOSE, LOGS, RECEIVED, TRACES
 from gastown_tracing.relay.splice import Splicer
@@ -46,6 +47,9 @@ _LEAST = 64 << 10
 #: Seconds between two attempts to write a checkpoint that could not be written.
 _AGAIN = 2.0
 _TOO_LARGE = 413
+#: Parts of a batch that are tried where everything was refused so far: enough to come down to its first
+#: records one by one, and to find one that is taken if most are fine.
+_PATIENCE = 24
 
 _FILES = {"traces": (TRACES, CLOSE), "logs": (LOGS,)}
 
@@ -73,13 +77,15 @@ class Shipper:
             lambda offsets: Feed(journal, lambda kind, name: kind != RECEIVED and name in wanted, offsets)
         )
         self._encodings = Encodings(signal, state["endpoints"])
-        self._tally = Tally(state["totals"])
+        self._tally = Tally(state["totals"], state["last_dead_letter"])
         self._letters = DeadLetters(files.dead_letters, signal)
         self._builders: dict[str, Splicer | Encoder] = {JSON: Splicer(signal), PROTOBUF: Encoder(signal)}
         self._endpoint = settings.endpoint(signal)
         self._client: Client | None = None
         self._limit = BATCH_BYTES
         self._failures = 0
+        #: Since when it fails, or has had an endpoint that cannot be used; as ISO 8601 has it.
+        self._failing_since = iso(time.time())
         self._retry_at = 0.0
         self._sent_at, self._sent_bytes = -_INTERVAL, 0
         self._owes = False
@@ -120,6 +126,7 @@ class Shipper:
         """Take these settings from now on: what waits to be tried again is tried now."""
         endpoint, client = settings.endpoint(self._name), self._client
         if endpoint != self._endpoint:
+            self._failing_since = iso(time.time())
             self._endpoint = endpoint
             if client is not None and client.endpoint != endpoint:
                 client.abort()
@@ -132,10 +139,12 @@ class Shipper:
         client = self._client
         lag = (time.time_ns() - pending.oldest_ns) / 1e6 if pending.oldest_ns else 0.0
         wait = self._retry_at - now
-        failing = "failing" if self._failures else "ok"
-        found = {
+        problem = endpoint.problem if endpoint else ""
+        failing = endpoint is not None and bool(self._failures or problem)
+        found: dict[str, object] = {
             "endpoint": without_credentials(endpoint.url) if endpoint else "",
-            "state": failing if endpoint else "off",
+            "state": "off" if endpoint is None else "failing" if failing else "ok",
+            "failing_since": self._failing_since if failing else None,
             "protocol": self._encodings.of(endpoint) if endpoint else "",
             "pending_bytes": pending.bytes,
             "lag_ms": round(max(0.0, lag), 1) if endpoint else None,
@@ -144,6 +153,8 @@ class Shipper:
             **self._tally.status(now),
         }
         found["skipped_lines"] = self._tally.totals().get("skipped_lines", 0) + self._feed.skipped
+        if problem:
+            found["last_error"] = {"time": self._failing_since, "message": problem}
         return found
 
     def _restore(self, make: Callable[[Any], Feed]) -> tuple[dict[str, Any], Feed]:
@@ -152,13 +163,15 @@ class Shipper:
             state = checkpoint.load(self._path)
             known = {url: dict(each) for url, each in state.get("endpoints", {}).items()}
             totals = {name: int(count) for name, count in state.get("totals", {}).items()}
-            return {"endpoints": known, "totals": totals}, make(state.get("offsets"))
+            letter = state.get("last_dead_letter")
+            said = {"endpoints": known, "totals": totals, "last_dead_letter": letter}
+            return said, make(state.get("offsets"))
         except (checkpoint.Damaged, ValueError, TypeError, AttributeError) as error:
             aside = f"{self._path}.damaged"
             with contextlib.suppress(OSError):
                 os.rename(self._path, aside)
             self._log(f"the checkpoint is damaged, is set aside as {aside}, and all is sent again: {error}")
-            return {"endpoints": {}, "totals": {}}, make(None)
+            return {"endpoints": {}, "totals": {}, "last_dead_letter": None}, make(None)
 
     def _run(self) -> None:
         while not self._stopping:
@@ -172,7 +185,7 @@ class Shipper:
 
     def _turn(self) -> None:
         """Send a batch, or wait for one."""
-        if self._endpoint is None:
+        if self._endpoint is None or self._endpoint.problem:
             if self._connected() is None:
                 self._changed.wait()
             return
@@ -203,23 +216,74 @@ class Shipper:
         return pieces
 
     def _deliver(self, pieces: list[Piece]) -> None:
-        """Send a batch, halving what is refused until a record stands alone, which is set aside."""
+        """Send a batch, halving what is refused until a record stands alone, which is set aside.
+
+        But where nothing was ever taken, this may be the wrong place, and what is refused is no record's
+        fault: until one is taken, what came before it waits with it.
+        """
         waiting: list[Sequence[Piece]] = [pieces]
+        held: list[tuple[Sequence[Piece], _Batch]] = []
+        refusals = 0
         while waiting:
             part = waiting.pop()
             batch = self._send(part)
             if batch is None:
-                self._feed.give_back([piece for some in (part, *waiting) for piece in some])
+                self._give_back([*(before for before, _ in held), part, *waiting])
                 return
+            proven = self._is_proven()
             if batch.answer.refused:
-                if batch.answer.status == _TOO_LARGE and len(part) + part[0].data.count(b"\n") > 2:
-                    self._limit = max(_LEAST, sum(len(piece.data) for piece in part) // 2)
+                self._shrink(part, batch.answer)
                 halves = self._builders[JSON].lines.halves(part)
-                if halves is not None:
+                refusals += not proven
+                if halves is not None and refusals <= _PATIENCE:
                     waiting += reversed(halves)
                     continue
+            held.append((part, batch))
+            if proven:
+                self._settle(held)
+                held, refusals = [], 0
+            elif refusals > _PATIENCE:
+                break
+        if any(batch.answer.refused for _, batch in held):
+            self._doubt(held, waiting)
+        else:
+            self._settle(held)
+
+    def _is_proven(self) -> bool:
+        return self._endpoint is not None and self._encodings.proven(self._endpoint)
+
+    def _shrink(self, part: Sequence[Piece], answer: Answer) -> None:
+        """Make the next batches smaller where this one was too large."""
+        if answer.status == _TOO_LARGE and len(part) + part[0].data.count(b"\n") > 2:
+            self._limit = max(_LEAST, sum(len(piece.data) for piece in part) // 2)
+
+    def _settle(self, held: Sequence[tuple[Sequence[Piece], _Batch]]) -> None:
+        """Be done with what was taken, and with each single record that was refused."""
+        for part, batch in held:
+            if batch.answer.refused:
                 self._set_aside(part[0], batch.answer)
             self._done(part, batch)
+
+    def _doubt(
+        self, held: Sequence[tuple[Sequence[Piece], _Batch]], waiting: Sequence[Sequence[Piece]]
+    ) -> None:
+        """Keep all that was refused where nothing was ever taken, and try it later with what is newer then.
+
+        What waits was not tried record by record. If its newest is taken, this is the right place: then all
+        comes again at once.
+        """
+        self._give_back([*(part for part, _ in held), *waiting])
+        if waiting:
+            self._send([last_line(waiting[0][-1])])
+        client = self._client
+        if client is None or client.aborted or self._is_proven():
+            return
+        answer = next(batch.answer for _, batch in reversed(held) if batch.answer.refused)
+        never = f"it has never taken anything, so all is kept: is it for {self._name}?"
+        self._back_off(client, replace(answer, message=f"{answer.message}; {never}"))
+
+    def _give_back(self, parts: Sequence[Sequence[Piece]]) -> None:
+        self._feed.give_back([piece for part in parts for piece in part])
 
     def _send(self, pieces: Sequence[Piece]) -> _Batch | None:
         """Send these until they are taken or refused; None where there is nowhere to send them any more."""
@@ -240,13 +304,16 @@ class Shipper:
         return None
 
     def _connected(self) -> Client | None:
-        """Return the client of the endpoint as it is set now; None where there is none, or at the end."""
+        """Return the client of the endpoint as it is set now.
+
+        None where there is none or it cannot be used, and at the end.
+        """
         self._changed.clear()
         endpoint, client = self._endpoint, self._client
         if client is not None and (client.aborted or client.endpoint != endpoint or self._stopping):
             client.close()
             client = None
-        if client is None and endpoint is not None and not self._stopping:
+        if client is None and endpoint is not None and not endpoint.problem and not self._stopping:
             client = Client(endpoint)
             self._failures, self._limit = 0, BATCH_BYTES
         self._client = client
@@ -259,13 +326,15 @@ class Shipper:
             self._encodings.taken(client.endpoint, encoding)
         elif answer.refused:
             answer = self._encodings.refused(client, encoding, answer)
-        if answer.kind is not Kind.RETRY:
+        if answer.taken or (answer.refused and self._encodings.proven(client.endpoint)):
             self._failures = 0
             self._trouble.over("goes on")
         return answer
 
     def _back_off(self, client: Client, answer: Answer) -> None:
         """Wait before the next attempt, or until the settings change."""
+        if not self._failures:
+            self._failing_since = iso(time.time())
         self._failures += 1
         message = f"{without_credentials(client.endpoint.url)}: {answer.message}"
         self._trouble.again(message)
@@ -306,8 +375,7 @@ class Shipper:
     def _set_aside(self, piece: Piece, answer: Answer) -> None:
         """Make a dead letter of a record that is refused by itself."""
         message = f"refused and set aside: a record of {piece.file}, byte {piece.start}: {answer.message}"
-        self._tally.count("dead_letters")
-        self._tally.failed(message)
+        self._tally.dead_letter(message)
         self._log(message)
         self._write_letter(lambda: self._letters.add(piece, self._url(), answer.status, answer.message))
 
@@ -327,6 +395,7 @@ class Shipper:
             "offsets": self._feed.offsets(),
             "endpoints": self._encodings.known,
             "totals": self._tally.totals(),
+            "last_dead_letter": self._tally.last_dead_letter,
         }
         try:
             checkpoint.save(self._path, state)
