@@ -98,7 +98,7 @@ SETTINGS = (
         "OTEL_METRIC_EXPORT_INTERVAL",
         "number",
         "",
-        "milliseconds between two exports of metrics: 5000 in the relay, 60000 elsewhere",
+        "milliseconds between two exports of metrics: 10000 in the relay, 60000 elsewhere",
     ),
     Setting("GT_LOG_AGENT_OUTPUT", "flag", "", "`true`: record what agents say"),
     Setting("GT_LOG_BD_OUTPUT", "flag", "", "`true`: record the output of bd and its arguments unmasked"),

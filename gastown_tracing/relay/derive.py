@@ -186,7 +186,7 @@ def measure(
     start_ns: int,
     exemplar: Exemplar | None = None,
 ) -> None:
-    """Add an amount to a series of ours, or set a gauge at `start_ns`.
+    """Add an amount of `start_ns` to a series of ours, or set a gauge at that time.
 
     A counter takes nothing negative, and nothing takes a flag or what is no number of 64 bits.
     """
@@ -194,10 +194,10 @@ def measure(
     least = 0 if metric.kind == COUNTER else -_LARGEST
     if isinstance(amount, bool) or not least <= amount < _LARGEST:
         return
-    series = family.get(resource, labels, start_ns, metric.buckets)
+    series = family.get(resource, labels, book.since(start_ns), metric.buckets)
     if isinstance(series, Histogram):
         if series.bounds != metric.buckets:  # another edition's
-            series = family.renew(resource, labels, start_ns, metric.buckets)
+            series = family.renew(resource, labels, book.since(start_ns), metric.buckets)
         taken = series.record(amount, exemplar)
     elif isinstance(series, Sum):
         taken = series.add(amount, exemplar)

@@ -49,6 +49,8 @@ class Request:
 def encode(entries: Iterable[Entry], time_ns: int, base: Items = (), limit: int = LIMIT) -> Iterator[Request]:
     """Return requests of up to `limit` bytes with these series at `time_ns`; a gauge has a time of its own.
 
+    Of a series that no backend knows it is the point at which it began, which is 0: else a rate over it would
+    miss what it was first exported with.
     `base` is the resource of the series that stands for those beyond the limit. A point that is larger than
     `limit` comes alone.
     """
@@ -139,6 +141,10 @@ def _describe(metric: Metric, entry: Entry) -> None:
 def _point(entry: Entry, time_ns: int) -> NumberDataPoint | HistogramDataPoint:
     series: Series = entry.series
     point: NumberDataPoint | HistogramDataPoint
+    if not isinstance(series, Gauge) and not series.begun:
+        point = _beginning(series, min(series.start_ns, time_ns))
+        _attributes(point.attributes, entry.labels)
+        return point
     if isinstance(series, Histogram):
         point = _histogram(series, time_ns)
     elif isinstance(series, Gauge):
@@ -149,6 +155,21 @@ def _point(entry: Entry, time_ns: int) -> NumberDataPoint | HistogramDataPoint:
     _attributes(point.attributes, entry.labels)
     for exemplar in series.exemplars.values():
         _exemplar(point.exemplars.add(), exemplar)
+    return point
+
+
+def _beginning(series: Sum | Histogram, start_ns: int) -> NumberDataPoint | HistogramDataPoint:
+    if isinstance(series, Histogram):
+        return HistogramDataPoint(
+            start_time_unix_nano=start_ns,
+            time_unix_nano=start_ns,
+            bucket_counts=[0] * len(series.counts),
+            explicit_bounds=series.bounds,
+            count=0,
+            sum=0.0,
+        )
+    point = NumberDataPoint(start_time_unix_nano=start_ns, time_unix_nano=start_ns)
+    _set(point, type(series.value)(0))
     return point
 
 

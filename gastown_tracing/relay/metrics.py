@@ -20,7 +20,7 @@ from gastown_tracing.relay.derive import Deriver, Remembered, measure, total
 from gastown_tracing.relay.encode_metrics import encode
 from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.outbox import Delivery, Outbox
-from gastown_tracing.relay.series import Book, Gauge
+from gastown_tracing.relay.series import STEP_NS, Book, Gauge
 from gastown_tracing.relay.sources import LOGS, RECEIVED
 from gastown_tracing.relay.sums import FORGOTTEN_NS, Sums
 
@@ -31,19 +31,17 @@ if TYPE_CHECKING:
     from gastown_tracing.relay.feed import Offsets
     from gastown_tracing.relay.files import Files
     from gastown_tracing.relay.outbox import Client
-    from gastown_tracing.relay.series import Items
+    from gastown_tracing.relay.series import Entry, Exemplar, Histogram, Items, Series, Sum
     from gastown_tracing.relay.settings import Endpoint, Settings
 
 NAME = "metrics"
-#: Milliseconds between two exports of what has changed, and how often that is set.
-INTERVAL, INTERVAL_SETTING = 5000, "OTEL_METRIC_EXPORT_INTERVAL"
-#: Seconds between two exports of everything, and between two looks at what is old.
-WHOLE = 60.0
+#: Milliseconds between two exports, and where that is set.
+INTERVAL, INTERVAL_SETTING = 10_000, "OTEL_METRIC_EXPORT_INTERVAL"
+#: Seconds between two looks at what is old, and after which a checkpoint is written though nothing is new.
+TIDIED = SAVED = 60.0
 #: Bytes of the journal that are taken in one go.
 BATCH = 2 << 20
 
-#: How much later than the last a point is at least, in ns: backends keep milliseconds.
-_STEP_NS = 1_000_000
 #: How far ahead a clock is wrong, in ns: VictoriaMetrics takes two days, others less.
 _AHEAD_NS = 2 * 24 * 3600 * 1_000_000_000
 #: Seconds between two looks at the clock.
@@ -120,8 +118,9 @@ class MetricsWorker:
         self._exported = 0
         self._end = 0.0
         self._missing: set[str] = set()
-        self._whole_due = self._tidy_due = 0.0
-        self._settings = 0
+        self._tidy_due = self._save_due = 0.0
+        #: Whether there is something to save that no file of the journal has.
+        self._unsaved = False
         self._outbox = Outbox(connect, log)
         self._endpoint: Endpoint | None = None
         self._interval = INTERVAL / 1000
@@ -129,7 +128,6 @@ class MetricsWorker:
 
     def _restore(self, journal: Journal, state: Mapping[str, Any]) -> None:
         self._clock = Clock(self._now, int(state.get("clock_ns", 0)))
-        self._last_ns = int(state.get("exported_ns", 0))
         self._instance = str(state.get("instance") or uuid.uuid4())
         self.base: Items = (
             ("host.name", os.uname().nodename),
@@ -137,6 +135,7 @@ class MetricsWorker:
             ("service.name", "gastown"),
         )
         self._book = Book.restored(state.get("book", {}))
+        self._book.exported_ns = int(state.get("exported_ns", 0))
         remembered = Remembered(state.get("remembered", ()))
         self._deriver = Deriver(self._book, self.base, remembered, self._clock)
         since_ns = int(state.get("streams_since_ns", 0))
@@ -172,7 +171,7 @@ class MetricsWorker:
         self._outbox.stop(max(0.0, self._end - time.monotonic()))
 
     def reconfigure(self, settings: Settings) -> None:
-        """Take these settings from now on: everything is exported soon."""
+        """Take these settings from now on."""
         text = settings.get(INTERVAL_SETTING).strip()
         if text and not (text.isascii() and text.isdigit() and int(text) > 0):
             self._log(f"{INTERVAL_SETTING} is no number of milliseconds: {text!r}")
@@ -180,8 +179,6 @@ class MetricsWorker:
         self._interval = int(text or INTERVAL) / 1000
         self._endpoint = settings.endpoint(NAME)
         self._outbox.reconfigure(self._endpoint)
-        self._settings += 1
-        self._whole_due = 0.0
 
     def gauge(self, name: str, value: float, **labels: str) -> None:
         """Set a gauge of `events.metrics.METRICS`; one that is not set again is exported once."""
@@ -220,7 +217,8 @@ class MetricsWorker:
         due = 0.0
         while not self._stopping.is_set():
             now = time.monotonic()
-            if now >= due:
+            begun = self._acknowledge()  # what has begun is worth something now, and that was not said yet
+            if now >= due or begun:
                 self._export(now)
                 due = now + self._interval
             self.feed.wait(min(max(0.0, due - now), _SOON))
@@ -228,6 +226,9 @@ class MetricsWorker:
         self._take_all()
         self._outbox.wait_idle(self._end - time.monotonic())
         self._export(time.monotonic(), last=True)
+        self._outbox.wait_idle(self._end - time.monotonic())
+        if self._acknowledge():
+            self._export(time.monotonic(), last=True)
 
     def _take_all(self) -> None:
         while self._take():
@@ -244,37 +245,37 @@ class MetricsWorker:
 
     def _export(self, now: float, *, last: bool = False) -> None:
         """Save what there is and hand it to whoever sends it; what cannot be saved is not sent."""
-        for delivery in self._outbox.delivered():
-            self._acknowledge(delivery)
-        counted, settings = self._ask(), self._settings
+        self._acknowledge()
+        self._ask()
         if now >= self._tidy_due:
-            self._tidy_due = now + WHOLE
+            self._tidy_due = now + TIDIED
             self._tidy()
         if not self._outbox.ready(now, last=last):
-            self._save(force=counted)
+            self._save(now, force=last)
             return
-        whole = now >= self._whole_due or last
-        turn, entries = self._book.snapshot(self._exported, whole=whole)
-        # A gauge is nothing that a restart could reset.
-        if not self._save(force=counted or any(not isinstance(entry.series, Gauge) for entry in entries)):
+        self._book.exported_ns = max(self._clock(), self._book.exported_ns + STEP_NS)
+        turn, entries = self._book.snapshot(self._exported)
+        if not self._save(now, force=last):
             return
         if entries:
-            sent = [(entry.series, dict(entry.series.exemplars)) for entry in entries]
-            requests = list(encode(entries, self._last_ns, self.base))
-            self._outbox.hand(Delivery(turn, whole, settings, requests, sent))
+            requests = list(encode(entries, self._book.exported_ns, self.base))
+            self._outbox.hand(Delivery(turn, requests, *_said(entries)))
 
-    def _acknowledge(self, delivery: Delivery) -> None:
-        """Take note that an endpoint has these: exemplars are sent once."""
-        self._exported = max(self._exported, delivery.turn)
-        if delivery.whole and delivery.settings == self._settings:
-            self._whole_due = time.monotonic() + WHOLE
-        for series, exemplars in delivery.series:
-            for bucket, found in exemplars.items():
-                if series.exemplars.get(bucket) is found:
-                    del series.exemplars[bucket]
+    def _acknowledge(self) -> bool:
+        """Take note of what the endpoint has: exemplars are sent once. Say whether a series has begun there."""
+        begun = False
+        for delivery in self._outbox.delivered():
+            self._exported = max(self._exported, delivery.turn)
+            for series in delivery.begun:
+                series.begun = begun = self._unsaved = True
+            for told, exemplars in delivery.exemplars:
+                for bucket, found in exemplars.items():
+                    if told.exemplars.get(bucket) is found:
+                        del told.exemplars[bucket]
+        return begun
 
-    def _ask(self) -> bool:
-        """Take what the other parts of the relay say of themselves; say whether they counted anything."""
+    def _ask(self) -> None:
+        """Take what the other parts of the relay say of themselves."""
         for callback in self.before_export:
             callback()
         with self._lock:
@@ -283,26 +284,24 @@ class MetricsWorker:
         now = self._clock()
         if self._clock.went_back:
             self._clock.went_back = False
-            self._last_ns = min(self._last_ns, now)
             self._book.begin_by(now)
         for found in (gauges, counts):
             for (name, labels), value in found.items():
                 measure(self._book, METRICS[name], self.base, labels, value, start_ns=now)
-        return bool(counts)
+        self._unsaved = self._unsaved or bool(counts)
 
-    def _save(self, *, force: bool) -> bool:
-        """Save everything in one file, unless nothing is new; say whether what is exported now is safe.
+    def _save(self, now: float, *, force: bool) -> bool:
+        """Save everything in one file; say whether what is exported now is safe.
 
-        `force`: something is new, even if no file has been read.
+        Where nothing is new but the time, that is done once a minute, or by `force`.
         """
         offsets = self.feed.offsets()
-        if not force and offsets == self._saved:
+        if not (force or self._unsaved or now >= self._save_due or offsets != self._saved):
             return True
-        self._last_ns = max(self._clock(), self._last_ns + _STEP_NS)
         state = {
             "instance": self._instance,
             "clock_ns": self._clock.last_ns,
-            "exported_ns": self._last_ns,
+            "exported_ns": self._book.exported_ns,
             "offsets": offsets,
             "remembered": self._deriver.remembered.state(),
             "streams": self._sums.state(),
@@ -314,7 +313,7 @@ class MetricsWorker:
         except OSError as error:
             self._log(f"metrics wait, because they cannot be saved: {self._path}: {error.strerror or error}")
             return False
-        self._saved = offsets
+        self._saved, self._unsaved, self._save_due = offsets, False, now + SAVED
         self.feed.kept(offsets)
         return True
 
@@ -340,6 +339,18 @@ class MetricsWorker:
                 if status.st_mtime < before and taken.get(file) == [status.st_ino, status.st_size]:
                     os.unlink(path)
                     self.feed.forget(file)
+
+
+def _said(entries: Iterable[Entry]) -> tuple[list[Sum | Histogram], list[tuple[Series, dict[int, Exemplar]]]]:
+    """Return the series that a delivery begins, and the exemplars that it has."""
+    begun: list[Sum | Histogram] = []
+    exemplars = []
+    for _, _, _, series in entries:
+        if not isinstance(series, Gauge) and not series.begun:
+            begun.append(series)
+        elif series.exemplars:
+            exemplars.append((series, dict(series.exemplars)))
+    return begun, exemplars
 
 
 def _listed(directory: str) -> Iterable[str]:

@@ -24,7 +24,7 @@ from gastown_tracing.relay.logfile import iso
 
 if TYPE_CHECKING:
     from gastown_tracing.relay.http import Answer
-    from gastown_tracing.relay.series import Exemplar, Series
+    from gastown_tracing.relay.series import Exemplar, Histogram, Series, Sum
     from gastown_tracing.relay.settings import Endpoint
 
 #: Seconds after which a metric that was refused is tried again.
@@ -43,6 +43,11 @@ class Client(Protocol):
         """Send a request; never raises for what the network does."""
         ...
 
+    @property
+    def waiting_since(self) -> str | None:
+        """Return since when the request under way has had no answer, None for not worth a word."""
+        ...
+
     def abort(self) -> None:
         """End the request that is under way."""
         ...
@@ -54,16 +59,12 @@ class Client(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """What one export says: the book's `turn` it is of, whether it is everything, and the exemplars in it.
-
-    `settings` tells under which settings it was made, counted from the first.
-    """
+    """What one export says: the book's `turn` it is of, the series that begin in it, the exemplars in it."""
 
     turn: int
-    whole: bool
-    settings: int
     requests: list[Request]
-    series: list[tuple[Series, dict[int, Exemplar]]]
+    begun: list[Sum | Histogram]
+    exemplars: list[tuple[Series, dict[int, Exemplar]]]
 
 
 @dataclass(slots=True)
@@ -164,7 +165,7 @@ class Outbox:
 
     def status(self) -> dict[str, object]:
         """Return how it is, as JSON has it."""
-        told, state = self._told, self._state
+        told, state, client = self._told, self._state, self._client
         wait = state.retry_at - time.monotonic()
         failing = "failing" if state.failures else "ok"
         return {
@@ -177,6 +178,7 @@ class Outbox:
             "rejected": told.rejected,
             "dead_letters": told.refused,
             "retry_in_s": round(wait, 1) if wait > 0 else None,
+            "waiting_since": client.waiting_since if client is not None else None,
             "last_error": told.last_error,
             "last_success": told.last_success,
         }

@@ -19,6 +19,8 @@ SERIES = 2000
 OVERFLOW: Items = (("otel.metric.overflow", True),)
 #: Metrics and series of others at most: names and labels come from whoever exports something.
 METRICS, OTHERS = 1000, 20_000
+#: How much later than the last a point is at least, in ns: backends keep milliseconds.
+STEP_NS = 1_000_000
 
 _LARGEST = (1 << 63) - 1
 
@@ -37,13 +39,17 @@ class Exemplar(NamedTuple):
 
 
 class Sum:
-    """A number that has been added up since `start_ns`. `changed` is the book's turn of the last change."""
+    """A number that has been added up since `start_ns`. `changed` is the book's turn of the last change.
 
-    __slots__ = ("changed", "exemplars", "start_ns", "value")
+    `begun`: a backend knows that it was 0 then.
+    """
+
+    __slots__ = ("begun", "changed", "exemplars", "start_ns", "value")
 
     def __init__(self, start_ns: int, value: Number = 0) -> None:
         self.start_ns = start_ns
         self.value = value
+        self.begun = False
         self.changed = 0
         #: One at most, under 0, that no backend has been sent.
         self.exemplars: dict[int, Exemplar] = {}
@@ -62,13 +68,17 @@ class Sum:
 
     def state(self) -> list[Any]:
         """Return it as JSON has it."""
-        return [self.start_ns, self.value]
+        return [self.start_ns, self.begun, self.value]
 
 
 class Histogram:
-    """How many values lay between which bounds since `start_ns`. A bucket includes its upper bound."""
+    """How many values lay between which bounds since `start_ns`. A bucket includes its upper bound.
+
+    `begun`: a backend knows that there were none then.
+    """
 
     __slots__ = (
+        "begun",
         "bounds",
         "changed",
         "count",
@@ -84,6 +94,7 @@ class Histogram:
     def __init__(self, start_ns: int, bounds: tuple[float, ...]) -> None:
         self.start_ns = start_ns
         self.bounds = bounds
+        self.begun = False
         #: When others last added to it; 0 where nobody did.
         self.fed_ns = 0
         self.changed = 0
@@ -129,6 +140,7 @@ class Histogram:
         """Return it as JSON has it."""
         return [
             self.start_ns,
+            self.begun,
             self.fed_ns,
             self.count,
             self.sum,
@@ -142,10 +154,9 @@ class Histogram:
 class Gauge:
     """The last value by time. It is sent once: one that nobody sets again is absent, never repeated."""
 
-    __slots__ = ("changed", "exemplars", "start_ns", "time_ns", "value")
+    __slots__ = ("changed", "exemplars", "time_ns", "value")
 
     def __init__(self, time_ns: int = 0, value: Number = 0) -> None:
-        self.start_ns = 0
         self.time_ns = time_ns
         self.value = value
         self.changed = 0
@@ -243,10 +254,15 @@ class Entry(NamedTuple):
 
 
 class Book:
-    """All metrics of a journal. `turn` grows with each snapshot: what changed since is what is newer."""
+    """All metrics of a journal. `turn` grows with each snapshot: what changed since is what is newer.
+
+    `exported_ns` is the time of the last points that were exported: no series has begun before, of which
+    there was none.
+    """
 
     def __init__(self) -> None:
         self.turn = 1
+        self.exported_ns = 0
         self._families: dict[Named, Family] = {}
 
     def family(self, named: Named, doc: str = "", version: str = "") -> Family:
@@ -265,15 +281,19 @@ class Book:
         """Return how many series there are."""
         return sum(len(family.series) for family in list(self._families.values()))
 
-    def snapshot(self, after: int, *, whole: bool) -> tuple[int, list[Entry]]:
-        """Return this turn, and what has changed since the turn `after`.
+    def since(self, time_ns: int) -> int:
+        """Return when a series begins whose first measurement is of `time_ns`: it was 0 until just before.
 
-        `whole`: and all that has not changed, but for gauges.
+        What has been exported without it says that it was 0 then, too.
         """
+        return max(time_ns - STEP_NS, self.exported_ns, 1)  # 0 would say that nobody knows
+
+    def snapshot(self, after: int) -> tuple[int, list[Entry]]:
+        """Return this turn, and all there is, but for gauges that have not changed since the turn `after`."""
         found = [
             entry
             for entry in self._entries()
-            if entry.series.changed > after or (whole and entry.family.named.kind != GAUGE)
+            if not isinstance(entry.series, Gauge) or entry.series.changed > after
         ]
         turn, self.turn = self.turn, self.turn + 1
         return turn, found
@@ -288,12 +308,14 @@ class Book:
 
     def begin_by(self, now_ns: int) -> None:
         """Let no series begin, and no gauge be, later than now: a clock was wrong."""
+        self.exported_ns = min(self.exported_ns, now_ns)
         for entry in self._entries():
             series = entry.series
-            series.start_ns = min(series.start_ns, now_ns)
             if isinstance(series, Gauge):
                 series.time_ns = min(series.time_ns, now_ns)
-            elif isinstance(series, Histogram):
+                continue
+            series.start_ns = min(series.start_ns, now_ns)
+            if isinstance(series, Histogram):
                 series.fed_ns = min(series.fed_ns, now_ns)
 
     def state(self) -> dict[str, Any]:
@@ -338,15 +360,17 @@ def _time(found: Series) -> int:
 
 def _restored(kind: str, state: list[Any]) -> Series:
     if kind == COUNTER:
-        start_ns, value = state
-        return Sum(start_ns, value)
+        start_ns, begun, value = state
+        total = Sum(start_ns, value)
+        total.begun = begun
+        return total
     if kind == GAUGE:
         time_ns, value = state
         return Gauge(time_ns, value)
-    start_ns, fed_ns, count, total, low, high, counts, bounds = state
+    start_ns, begun, fed_ns, count, added, low, high, counts, bounds = state
     found = Histogram(start_ns, tuple(bounds))
-    found.fed_ns = fed_ns
-    found.count, found.sum, found.min, found.max, found.counts = count, total, low, high, list(counts)
+    found.begun, found.fed_ns = begun, fed_ns
+    found.count, found.sum, found.min, found.max, found.counts = count, added, low, high, list(counts)
     if len(counts) != len(bounds) + 1:
         raise ValueError("a histogram with other buckets than bounds")
     return found

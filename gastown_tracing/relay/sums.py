@@ -204,11 +204,12 @@ class Sums:
         """Return the series of a point; None for a histogram of other bounds, which others still use."""
         now = self._now()
         start_ns = read_time(point.get("startTimeUnixNano", 0)) or read_time(point.get("timeUnixNano", 0))
-        series = family.get(resource, labels, min(start_ns or now, now), bounds, self._limit)
+        since_ns = self._book.since(min(start_ns or now, now))
+        series = family.get(resource, labels, since_ns, bounds, self._limit)
         if not isinstance(series, Histogram):
             return series
         if series.bounds != bounds and now - series.fed_ns > _QUIET_NS:
-            series = family.renew(resource, labels, now, bounds)
+            series = family.renew(resource, labels, self._book.since(now), bounds)
         series.fed_ns = now if series.bounds == bounds else series.fed_ns
         return series if series.bounds == bounds else None
 

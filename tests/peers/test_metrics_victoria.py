@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +20,7 @@ from tests.peers.victoria import (
     running_victoria_metrics,
 )
 from tests.processes import wait_until
-from tests.relay.metrics_kit import append, bd_call, config, kill_again_and_again, worker, writers
+from tests.relay.metrics_kit import append, bd_call, config, kill_again_and_again, log_line, worker, writers
 
 pytestmark = [pytest.mark.peer, needs_victoria_metrics]
 
@@ -92,6 +93,37 @@ def test_processes_that_really_run_are_counted_one_by_one(
         for found in victoria.query(f"sum by (gt_role) ({CALLS})")
     }
     assert by_role == {"mayor": str(REAL // 2), "demo/witness": str(REAL // 2)}
+
+
+def test_a_town_of_five_calls_has_rates_shares_and_quantiles(
+    journal: Journal, victoria: VictoriaMetrics
+) -> None:
+    """Each series has only ever been 1 or so, and began when it did: what it first was counts all the same."""
+    now = time.time_ns()
+    for subcommand in ("list", "show", "create", "update"):
+        facts = {"subcommand": subcommand, "duration_ms": 20.0, "status": "ok"}
+        append(journal, log_line("bd.call", facts, time_ns=now))
+    failed = {"subcommand": "update", "duration_ms": 200.0, "status": "error", "error": "exit code 1"}
+    with worker(journal):
+        wait_until(lambda: victoria.value(f"sum({CALLS})") == 4, "the calls that succeed")
+        append(journal, log_line("bd.call", failed, time_ns=time.time_ns()))
+        wait_until(lambda: victoria.value(f"sum({CALLS})") == 5, "the calls")
+        wait_until(lambda: victoria.value(f"sum({DURATION}_count)") == 5, "the durations")
+
+    def rated(query: str) -> float:
+        found = victoria.value(query)
+        assert found is not None, query
+        return found
+
+    calls = f"sum(increase({CALLS}[5m]))"
+    assert rated(f"{calls} / 300") == pytest.approx(5 / 300)
+    assert rated(f'sum(increase({CALLS}{{status="error"}}[5m])) / {calls}') == pytest.approx(0.2)
+    most = rated(f"histogram_quantile(0.95, sum by (le) (increase({DURATION}_bucket[5m])))")
+    half = rated(f"histogram_quantile(0.5, sum by (le) (increase({DURATION}_bucket[5m])))")
+    # MetricsQL divides by the time between the samples that there are: a lower bound for what is young.
+    assert rated(f"sum(rate({CALLS}[5m]))") >= 5 / 300
+    assert 100 < most <= 250
+    assert 10 < half <= 25
 
 
 def test_a_histogram_gives_quantiles(journal: Journal, victoria: VictoriaMetrics) -> None:

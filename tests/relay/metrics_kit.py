@@ -16,7 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportM
 from gastown_tracing.journal import otlp
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.relay.encode_metrics import encode
-from gastown_tracing.relay.series import Book, Items
+from gastown_tracing.relay.series import Book, Gauge, Items
 from tests.conftest import ROOT, clean_environ
 from tests.events.arrived import Arrived
 
@@ -74,7 +74,10 @@ def append(journal: Journal, line: bytes, place: str = f"runs/{RUN}", name: str 
 
 def exported(book: Book, time_ns: int = NOW, after: int = 0) -> Arrived:
     """Return what a book exports, as a receiver has it."""
-    _, entries = book.snapshot(after, whole=not after)
+    _, entries = book.snapshot(after)
+    for _, _, _, series in entries:
+        if not isinstance(series, Gauge):
+            series.begun = True
     return arrived(encode(entries, time_ns, BASE))
 
 

@@ -21,7 +21,7 @@ from gastown_tracing.relay.files import Files
 from gastown_tracing.relay.http import Client
 from gastown_tracing.relay.metrics import MetricsWorker
 from gastown_tracing.relay.reporting import Reporter
-from gastown_tracing.relay.series import SERIES, Book, Histogram, Named, Sum
+from gastown_tracing.relay.series import SERIES, STEP_NS, Book, Histogram, Named, Sum
 from gastown_tracing.relay.settings import Settings
 from gastown_tracing.relay.sources import Sources
 from tests.api.sink import sink
@@ -108,8 +108,8 @@ def test_a_record_without_a_time_begins_a_series_now() -> None:
     """To OTLP 0 is no time: nobody would know when the series began."""
     derived = Derived()
     derived.take(bd_call().replace(b"imeUnixNano", b"imeNobodyKnows"))
-    (series, *_) = [series for *_, series in derived.book.snapshot(0, whole=True)[1]]
-    assert (series.start_ns, series.exemplars) == (NOW + SECOND, {})
+    (series, *_) = [series for *_, series in derived.book.snapshot(0)[1]]
+    assert (series.start_ns, series.exemplars) == (NOW + SECOND - STEP_NS, {})
 
 
 def test_events_that_gt_recorded_itself_count() -> None:
@@ -190,7 +190,7 @@ def test_requests_are_split_at_their_limit() -> None:
     """No request is larger, and together they say everything once."""
     derived = Derived()
     derived.take(*[log_line("bd.call", {"subcommand": f"s{n}", "duration_ms": 1.5}) for n in range(500)])
-    _, entries = derived.book.snapshot(0, whole=True)
+    _, entries = derived.book.snapshot(0)
     requests = list(encode(entries, NOW + SECOND, BASE, 20_000))
     assert len(requests) > 5
     assert max(len(request.body()) for request in requests) <= 20_000
@@ -273,7 +273,7 @@ def test_a_clock_that_was_a_year_ahead_is_left_behind(journal: Journal, restart:
         points = [
             point for metric in server.metrics() if metric.name == CALLS for point in metric.sum.data_points
         ]
-    later = [point for point in points if point.time_unix_nano < ahead]
+    later = [point for point in points if point.time_unix_nano < ahead - SECOND]
     assert {point.start_time_unix_nano for point in later} == {now}
     assert later[-1].time_unix_nano < now + 120 * SECOND
 
@@ -355,8 +355,9 @@ def test_files_of_the_receiver_are_removed_a_day_after_they_were_added_up(journa
         config(journal, server.url_of("metrics"))
         worker, sources = lifted(journal, clock)
         worker.start()
-        wait_until(lambda: server.points("bd.db.retry_count"), "the metric")
-        assert server.points("bd.db.retry_count")[0].as_int == 7
+        wait_until(
+            lambda: [point.as_int for point in server.points("bd.db.retry_count")] == [7], "the metric"
+        )
         worker._tidy_due = 0.0
         wait_until(lambda: not file.exists(), "the removal")
         sources.scan(time.monotonic() + 60)

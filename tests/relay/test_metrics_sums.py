@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.metrics.v1.metrics_pb2 import MetricsData
 
-from gastown_tracing.relay.series import Book
+from gastown_tracing.relay.series import STEP_NS, Book, Gauge
 from gastown_tracing.relay.sums import Sums
 from tests.events.arrived import Arrived, Point
 from tests.relay.metrics_kit import BASE, NOW, exported
@@ -244,8 +244,10 @@ def test_points_without_times_are_of_now() -> None:
     point = {"asInt": "7", "attributes": []}
     added.take(line({"gauge": {"dataPoints": [point]}}, "bd.db.pool_open"))
     added.take(line(total(point, how=DELTA)))
-    _, entries = added.book.snapshot(0, whole=True)
-    assert {getattr(series, "time_ns", series.start_ns) for _, _, _, series in entries} == {added.clock()}
+    assert len(added.arrived().points) == 2
+    _, entries = added.book.snapshot(0)
+    times = {found.time_ns if isinstance(found, Gauge) else found.start_ns for *_, found in entries}
+    assert times == {added.clock(), added.clock() - STEP_NS}
 
 
 def test_gauges_keep_the_last_value_by_time_and_are_not_repeated() -> None:
@@ -257,9 +259,9 @@ def test_gauges_keep_the_last_value_by_time_and_are_not_repeated() -> None:
     assert (added.value("bd.db.pool_open"), added.value("bd.db.open")) == (7, 7)
     (point,) = added.arrived().points_of("bd.db.open")
     assert point.kind == "gauge"
-    turn, entries = added.book.snapshot(0, whole=True)
+    turn, entries = added.book.snapshot(0)
     assert len(entries) == 2
-    assert added.book.snapshot(turn, whole=True)[1] == []
+    assert added.book.snapshot(turn)[1] == []
 
 
 def test_no_series_names_a_process_session_user_or_piece_of_work() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,19 @@ import pytest
 from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.relay import checkpoint
 from gastown_tracing.relay.files import Files
+from gastown_tracing.relay.series import STEP_NS
 from tests.processes import wait_until
-from tests.relay.metrics_kit import RUN, append, bd_call, config, kill_again_and_again, worker, writers
+from tests.relay.metrics_kit import (
+    RUN,
+    append,
+    bd_call,
+    config,
+    kill_again_and_again,
+    log_line,
+    worker,
+    writers,
+)
+from tests.relay.otlp_json import points
 from tests.relay.otlp_server import OtlpServer
 
 CALLS, DURATION = "gastown.bd.calls.total", "gastown.bd.duration_ms"
@@ -55,6 +67,66 @@ def test_ten_thousand_records_are_ten_thousand_however_often_it_is_killed(
     assert found["violations"] == []
     assert len({one["resource"]["service.instance.id"] for one in found["series"]}) == 1
     assert len({one["point"]["startTimeUnixNano"] for one in series(server, CALLS)}) == 1
+
+
+def came(server: OtlpServer, name: str) -> list[dict[str, int]]:
+    """Return the points of a metric that has one series, in the order in which they came."""
+    requests = [request.json() for request in server.requests("metrics")]
+    return [found["point"] for request in requests for found in points(request) if found["name"] == name]
+
+
+def test_a_series_begins_at_nothing_however_often_it_is_killed(journal: Journal, tmp_path: Path) -> None:
+    """First it is 0, at the time at which it began, then what it counts: a rate over it misses nothing.
+
+    Never is it 0 after it was more, and each time it is 0 that is the same point.
+    """
+    with OtlpServer(tmp_path / "keeps", keep=True) as server:
+        config(journal, server.url("metrics"))
+        now = time.time_ns()
+        for _ in range(3):
+            append(journal, bd_call(time_ns=now))
+        kill_again_and_again(journal, 20, 0.3)
+        with worker(journal):
+            wait_until(lambda: total(server) == 3, "the records")
+        for name, count in ((CALLS, "asInt"), (DURATION, "count")):
+            found = came(server, name)
+            values = [point.get(count, 0) for point in found]
+            assert values == sorted(values)
+            assert set(values) == {0, 3}
+            starts = {point["startTimeUnixNano"] for point in found}
+            assert starts == {point["timeUnixNano"] for point in found if not point.get(count)}
+            assert starts == {now - STEP_NS}
+        assert server.metrics()["violations"] == []
+
+
+def test_a_series_that_begins_later_was_nothing_at_the_last_export(journal: Journal, tmp_path: Path) -> None:
+    """Its first record is an hour old: it began after what was exported without it, not before."""
+    with OtlpServer(tmp_path / "keeps", keep=True) as server:
+        config(journal, server.url("metrics"))
+        append(journal, bd_call())
+        with worker(journal):
+            wait_until(lambda: total(server) == 1, "the record")
+            before = came(server, CALLS)[-1]["timeUnixNano"]
+            append(journal, log_line("nudge", {"status": "ok"}, time_ns=before - 3600 * 10**9))
+            wait_until(lambda: total(server, "gastown.nudge.total") == 1, "the late one")
+            first = came(server, "gastown.nudge.total")[0]
+    assert not first.get("asInt")
+    assert first["startTimeUnixNano"] == first["timeUnixNano"] >= before
+
+
+def test_what_has_not_changed_is_exported_again_but_not_saved(journal: Journal, tmp_path: Path) -> None:
+    """A curve has a point at each interval; the checkpoint is written where there is something to write."""
+    with OtlpServer(tmp_path / "keeps", keep=True) as server:
+        config(journal, server.url("metrics"))
+        append(journal, bd_call())
+        with worker(journal):
+            wait_until(lambda: total(server) == 1, "the record")
+            wait_until(lambda: len(came(server, CALLS)) > 4, "more points")
+            saved = Path(Files(journal).checkpoint("metrics")).read_bytes()
+            so_far = len(came(server, CALLS))
+            wait_until(lambda: len(came(server, CALLS)) > so_far + 4, "more points of what is as it was")
+            assert Path(Files(journal).checkpoint("metrics")).read_bytes() == saved
+        assert server.metrics()["violations"] == []
 
 
 def test_an_endpoint_that_is_away_costs_nothing(journal: Journal, server: OtlpServer) -> None:
@@ -138,8 +210,10 @@ def test_a_checkpoint_that_is_damaged_is_set_aside(journal: Journal, server: Otl
         pass  # it says more than "ready"
     assert path.with_name("metrics.checkpoint.damaged").exists()
     with worker(journal):
-        wait_until(lambda: len(series(server, CALLS)) == 2, "the new instance")
-    assert {found["point"]["asInt"] for found in series(server, CALLS)} == {1}
+        wait_until(
+            lambda: [found["point"]["asInt"] for found in series(server, CALLS)] == [1, 1],
+            "the new instance",
+        )
 
 
 def test_without_an_endpoint_it_adds_up_all_the_same(journal: Journal, server: OtlpServer) -> None:
