@@ -11,6 +11,7 @@ from gastown_tracing.doctor import backends, web
 from gastown_tracing.doctor.canary import JSON, PROTOBUF, SERVICE, Canary, empty, rejected
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.masking import without_credentials
+from gastown_tracing.relay import addresses
 from gastown_tracing.relay.settings import URLS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def endpoint(signal: str, given: Endpoint | None, query: str, deadline: Deadline
     if given is None:
         yield ok("address", f"none: no {signal} are sent")
         return
-    yield ok("address", without_credentials(given.url))
+    yield ok("address", addresses.shown(given.url))
     began = time.monotonic()
     try:
         target = _Target(signal, given, deadline)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from urllib.parse import SplitResult, urlsplit
 
 from gastown_tracing import config
-from gastown_tracing.masking import without_credentials
+from gastown_tracing.masking import mask, without_credentials
 
 #: The setting that says where a signal goes.
 URLS = {"traces": config.TRACES_URL, "metrics": config.METRICS_URL, "logs": config.LOGS_URL}
@@ -33,7 +33,7 @@ def problems(urls: Mapping[str, str]) -> dict[str, str]:
 
 
 def _alone(signal: str, url: str) -> str:
-    named, path = f"{URLS[signal]} is {_shown(url)}", PATHS[signal]
+    named, path = f"{URLS[signal]} is {shown(url)}", PATHS[signal]
     reason = _malformed(url)
     if reason:
         return f"{named}: {reason}; it is to be like http://localhost:4318{path}"
@@ -52,7 +52,7 @@ def _shared(signal: str, urls: Mapping[str, str]) -> str:
     same = [URLS[other] for other, its in urls.items() if its == url]
     if len(same) == 1 or _owner(urlsplit(url).path) == signal:
         return ""
-    return f"{' and '.join(same)} are the same URL, {_shown(url)}: give each signal its own, or `none`"
+    return f"{' and '.join(same)} are the same URL, {shown(url)}: give each signal its own, or `none`"
 
 
 def _malformed(url: str) -> str:
@@ -91,6 +91,8 @@ def _owner(path: str) -> str:
     return "logs" if _VICTORIA_LOGS in f"{path}/" else ""
 
 
-def _shown(url: str) -> str:
-    """Return a URL as it may be shown: one that is none, too, as long as no password can be in it."""
+def shown(url: str) -> str:
+    """Return a URL as it may be shown; of what is none only how long it is: it may be a password, mislaid."""
+    if not url.lower().startswith(("http://", "https://")):
+        return mask(url)
     return without_credentials(url) if "@" in url else re.split("[?#]", url, maxsplit=1)[0]
