@@ -8,16 +8,21 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gastown_tracing import config
 from gastown_tracing.cli import reading
 from gastown_tracing.cli.reading import Failure, journal_option, json_option
 
 if TYPE_CHECKING:
+    from gastown_tracing.cli.reading import Looks
+    from gastown_tracing.cli.relay_report import Report
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.relay.lock import Holder
+    from gastown_tracing.view.theme import Style
 
 T = TypeVar("T")
 
@@ -34,7 +39,8 @@ def command() -> None:
     """Ship what is recorded: one process a journal, started on demand.
 
     \b
-    The first command that records starts it, at most once a minute. GT_OTEL_RELAY=false, in the
+    The first command that records starts it, at most once a minute, and each `session start` does where
+    none runs. GT_OTEL_RELAY=false, in the
     environment or in the journal's config.json, leaves that to `relay start` and `relay run`.
     It reads config.json alone: what changes there holds a second later.
     """  # noqa: D301  # click's \b
@@ -106,13 +112,17 @@ def stop(journal: str | None) -> None:
     """End it, and return when it has ended. What it has not sent it sends next time.
 
     \b
-    The next command that records starts another one, a minute later at the earliest, unless config.json
-    sets GT_OTEL_RELAY to false.
+    The next `session start` starts another one, and so does the next command that records, a minute later
+    at the earliest, unless config.json sets GT_OTEL_RELAY to false.
     Exit codes: 0 it has ended, or did not run; 1 it does not end; 2 wrong options.
     """  # noqa: D301  # click's \b
     from gastown_tracing.relay import daemon
     from gastown_tracing.relay.files import Files
 
+    root = _without_journal(journal)
+    if root:
+        reading.say(f"no relay runs: there is no journal at {root}\n")
+        return
     where = _own(journal)
     with contextlib.suppress(OSError):  # the same
         daemon.note(Files(where).asked)
@@ -131,54 +141,84 @@ def stop(journal: str | None) -> None:
     if _until(lambda: _is_over(where, present), END) is None:
         hint = f"`kill -9 {present.pid}` ends it, and nothing is lost by that"
         raise Failure(f"the relay did not end within {END:g} s: {present}; {hint}")
+    with contextlib.suppress(OSError):  # once more: the relay may have made the note older meanwhile
+        daemon.note(Files(where).asked)
     reading.say(f"stopped the relay: {present}\n")
 
 
 @command.command()
 @journal_option
 @json_option
-def status(journal: str | None, as_json: bool) -> None:
+@reading.look_options
+def status(journal: str | None, as_json: bool, looks: Looks) -> None:
     """Say how it is: a line for each endpoint, the receiver, the sessions, and what to do.
 
     \b
     Exit codes: 0 it runs and all is well; 1 it does not run, or there is no journal; 2 wrong options;
-    3 it runs, and something is not well, such as an endpoint that does not take what there is.
+    3 it runs, and something is not well: an endpoint that does not take what there is, a setting that
+    cannot be used, records that were lost or refused in the last 24 hours.
     """  # noqa: D301  # click's \b
-    from gastown_tracing.cli import relay_report as report
+    from gastown_tracing.cli.relay_report import Report
+    from gastown_tracing.relay import losses, starting
     from gastown_tracing.relay import status as said
     from gastown_tracing.relay.files import Files
 
     where = reading.open_journal(journal)
-    files = Files(where)
+    files, settings = Files(where), config.Config(os.environ, where.config_path)
     present, found = _holder(where), said.read(files)
     if present is not None and str(found.get("pid")) != str(present.pid):
         found = {}  # of the relay before this one
-    troubles = report.troubles(found) if present is not None else []
+    own = config.Config({}, where.config_path)  # the relay knows no environment
+    report = Report(found, own, losses.given_up(files, found), losses.dead_letters(files, found))
+    troubles = report.troubles() if present is not None else []
     if as_json:
-        reading.say(json.dumps(_facts(where, present, found, troubles)) + "\n")
+        reading.say(json.dumps(_facts(where, present, report, troubles)) + "\n")
     elif present is None:
-        last = report.ended(found)
-        hint = "; `gt-trace relay start` starts it, and so does the next command that records"
-        reading.say(f"no relay runs for {where.root}{f': the last one {last}' if last else ''}{hint}\n")
+        reading.say(_absent(where, report, starting.outlook(where, settings, files), looks.style()))
     else:
-        lines = report.lines(found, str(present), files.log)
+        lines = report.lines(str(present), files.log, looks.style(), starting.switched_off(settings))
         reading.say("".join(f"{line}\n" for line in lines))
     if present is None or troubles:
         raise SystemExit(ABSENT if present is None else UNWELL)
 
 
-def _facts(
-    journal: Journal, present: Holder | None, found: dict[str, Any], troubles: list[str]
-) -> dict[str, Any]:
+def _absent(journal: Journal, report: Report, outlook: str, style: Style) -> str:
+    """Return what is said while no relay runs."""
+    from gastown_tracing.cli.relay_report import ended, row
+
+    last = ended(report.found)
+    rows = [
+        ("relay", f"no relay runs for {journal.root}{f': the last one {last}' if last else ''}"),
+        ("", outlook),
+        *report.losses(),
+    ]
+    return "".join(f"{line}\n" for name, words in rows for line in row(name, words, style))
+
+
+def _facts(journal: Journal, present: Holder | None, report: Report, troubles: list[str]) -> dict[str, Any]:
     """Return what --json prints; of a relay that does not run, `state` says how it ended."""
     return {
         "running": present is not None,
         "well": present is not None and not troubles,
         "troubles": troubles,
         "journal": journal.root,
-        **found,
+        **report.found,
         "pid": (present.pid or None) if present is not None else None,
+        "lost": asdict(report.lost) if report.lost else None,
+        "dead_letters": {
+            signal: {"records": loss.records, "last": loss.last or None}
+            for signal, loss in report.dead.items()
+        },
     }
+
+
+def _without_journal(given: str | None) -> str:
+    """Return the directory that has no journal, "" where there is one."""
+    from gastown_tracing.cli.paths import absolute
+    from gastown_tracing.journal.layout import Journal
+
+    journal = Journal(absolute(given)) if given else config.load(os.environ).journal
+    return "" if journal.exists() else journal.root
 
 
 def _own(given: str | None) -> Journal:

@@ -6,7 +6,7 @@ import os
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -14,7 +14,7 @@ from gastown_tracing.journal.layout import open_regular
 from gastown_tracing.relay import checkpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from gastown_tracing.relay.files import Files
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FRESH = 24 * 3600.0
 
 #: The signals that have dead letters in files; a metric that is refused is tried again.
-SIGNALS = ("traces", "logs")
+SIGNALS, METRICS = ("traces", "logs"), "metrics"
 _REASONS_END, _BLOCK = 256 << 10, 1 << 20
 
 
@@ -44,8 +44,22 @@ class Loss:
         return time.time() - last < FRESH
 
 
-def given_up(files: Files) -> Loss | None:
-    """Return what was given up unsent in the journal's life, None for nothing."""
+def given_up(files: Files, found: Mapping[str, Any]) -> Loss | None:
+    """Return what was given up unsent in the journal's life, None for nothing.
+
+    `found` is the relay's status: what it could not save it says there.
+    """
+    keeper = found.get("keeper")
+    said = keeper if isinstance(keeper, dict) else {}
+    records = said.get("lost_records")
+    saved = _saved(files)
+    if isinstance(records, int) and records > (saved.records if saved else 0):
+        size = said.get("lost_bytes")
+        return Loss(records, str(said.get("lost_last") or ""), size if isinstance(size, int) else None)
+    return saved
+
+
+def _saved(files: Files) -> Loss | None:
     try:
         found = checkpoint.load(files.lost)
         records, size = int(found.get("records", 0)), int(found.get("bytes", 0))
@@ -54,11 +68,25 @@ def given_up(files: Files) -> Loss | None:
     return Loss(records, str(found.get("last") or ""), size) if records else None
 
 
-def dead_letters(files: Files) -> dict[str, Loss]:
-    """Return the dead letters that are there, by signal."""
+def dead_letters(files: Files, found: Mapping[str, Any]) -> dict[str, Loss]:
+    """Return the dead letters that are there, by signal.
+
+    Those of `metrics` are points that were refused, as the relay's status, `found`, has them.
+    """
     counts = {signal: _lines(f"{files.dead_letters}/{signal}.jsonl") for signal in SIGNALS}
     last = dict(_times(f"{files.dead_letters}/reasons.jsonl")) if any(counts.values()) else {}
-    return {signal: Loss(count, last.get(signal, "")) for signal, count in counts.items() if count}
+    letters = {signal: Loss(count, last.get(signal, "")) for signal, count in counts.items() if count}
+    return {**letters, **_refused_points(found)}
+
+
+def _refused_points(found: Mapping[str, Any]) -> dict[str, Loss]:
+    workers = found.get("workers")
+    told = workers.get(METRICS) if isinstance(workers, dict) else None
+    count = told.get("dead_letters") if isinstance(told, dict) else None
+    if not isinstance(told, dict) or not isinstance(count, int) or count <= 0:
+        return {}
+    error = told.get("last_error")
+    return {METRICS: Loss(count, str(error.get("time", "")) if isinstance(error, dict) else "")}
 
 
 def _lines(path: str) -> int:

@@ -15,7 +15,7 @@ _LARGE = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "m"), (60, "m", 1, "s"))
 
 #: What looks the same, or nearly, in ASCII.
 _PLAIN = (
-    *(("‹", "<"), ("›", ">"), ("…", "..."), ("µ", "u"), ("→", "->"), ("≥", ">="), ("Σ", "sum")),
+    *(("·", "-"), ("‹", "<"), ("›", ">"), ("…", "..."), ("µ", "u"), ("→", "->"), ("≥", ">="), ("Σ", "sum")),
     ("×", "x"),  # noqa: RUF001 - the sign itself
 )
 
@@ -29,6 +29,9 @@ _LAST_SECOND = 253_402_000_000
 
 #: Emoji variation selectors: terminals disagree about the width they ask for, so none is written.
 _VARIATION = dict.fromkeys((0xFE0E, 0xFE0F))
+
+#: What `folded` keeps together: a word or a command, and the dot that ends it.
+_WORD = re.compile(r"(?:[^\s`]*`[^`]*`\S*|\S+)(?: ·(?=\s))?")
 
 
 def clean(text: str, *, ascii_only: bool = False) -> str:
@@ -152,6 +155,20 @@ def paragraph(words: str, cells: int, mark: str) -> Iterator[str]:
         else:
             line = f"{line} {piece}" if line else piece
     yield line
+
+
+def folded(words: str, cells: int) -> list[str]:
+    """Return `words` in lines, broken at spaces: a path or URL is too long for one rather than cut.
+
+    A command in backticks stays whole, and a ` · ` ends a line rather than that it begins one.
+    """
+    lines = [""]
+    for word in _WORD.findall(words):
+        if not lines[-1] or width(lines[-1]) + 1 + width(word) <= cells:
+            lines[-1] += f" {word}" if lines[-1] else word
+        else:
+            lines.append(word)
+    return lines
 
 
 def within(time_ns: int) -> int:
