@@ -278,6 +278,7 @@ class Shipper:
         client = self._client
         if client is None or client.aborted or self._is_proven():
             return
+        self._limit = BATCH_BYTES  # what is too large for it is not known, either
         answer = next(batch.answer for _, batch in reversed(held) if batch.answer.refused)
         never = f"it has never taken anything, so all is kept: is it for {self._name}?"
         self._back_off(client, replace(answer, message=f"{answer.message}; {never}"))
