@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from gastown_tracing.relay.living import living
 from gastown_tracing.relay.moving import Mover
 from gastown_tracing.relay.retention import Retention
 from gastown_tracing.relay.tidying import Tidier
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.relay.feed import Feed
     from gastown_tracing.relay.files import Files
+    from gastown_tracing.relay.living import Living
     from gastown_tracing.relay.settings import Settings
     from gastown_tracing.relay.sources import Sources
 
@@ -53,7 +55,8 @@ class Keeper:
         self._due: dict[str, float] = {}
         self._reaper: threading.Thread | None = None
         self._problem = ""
-        self._live, self._reaped = 0, 0
+        self._live: list[Living] | None = None
+        self._reaped = 0
         self._started = False
 
     def restore(self, now: float) -> None:
@@ -96,10 +99,14 @@ class Keeper:
         if self._reaper is not None:
             self._reaper.join(deadline)
 
+    def live(self) -> list[Living] | None:
+        """Return the sessions that lived a few seconds ago; None where nobody has looked yet."""
+        return self._live
+
     def status(self) -> dict[str, object]:
         """Return how the journal is, as JSON has it."""
         return {
-            "live_sessions": self._live,
+            "live_sessions": len(self._live or ()),
             "closed_sessions": self._reaped,
             **self._mover.status(),
             **self._retention.status(),
@@ -133,7 +140,7 @@ class Keeper:
         except (OSError, ValueError, KeyError, TypeError) as error:  # files that somebody else has made
             self._say(f"cannot look at the sessions: {type(error).__name__}: {error}")
             return
-        self._live = sum(item.liveness.state == "live" for item in found)
+        self._live = [living(item.run) for item in found if item.liveness.state == "live"]
         for item in found:
             if item.reaped:
                 self._reaped += 1

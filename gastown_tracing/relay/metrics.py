@@ -262,7 +262,7 @@ class MetricsWorker:
             self._outbox.hand(Delivery(turn, requests, *_said(entries)))
 
     def _acknowledge(self) -> bool:
-        """Take note of what the endpoint has: exemplars are sent once. Say whether a series has begun there."""
+        """Take note of what the endpoint has: exemplars are sent once. Say whether a series has begun."""
         begun = False
         for delivery in self._outbox.delivered():
             self._exported = max(self._exported, delivery.turn)

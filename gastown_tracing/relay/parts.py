@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.relay.feed import Feed
     from gastown_tracing.relay.files import Files
+    from gastown_tracing.relay.living import Living
     from gastown_tracing.relay.logfile import Log
     from gastown_tracing.relay.settings import Settings
     from gastown_tracing.relay.sources import Sources
@@ -127,12 +128,19 @@ class Parts:
 
     def _metrics(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.http import Client
+        from gastown_tracing.relay.living import Census
         from gastown_tracing.relay.metrics import MetricsWorker
         from gastown_tracing.relay.reporting import Reporter
 
         worker = MetricsWorker(self._journal, self._files, settings, self._log.say, connect=Client)
         worker.before_export.append(Reporter(worker, self.status, self._counted))
+        worker.before_export.append(
+            Census(worker, self._live, self._sources, self._journal.root, time.time_ns)
+        )
         return worker
+
+    def _live(self) -> list[Living] | None:
+        return self._keeper.live() if self._keeper is not None else None
 
     def _receiver(self, settings: Settings) -> Worker:
         from gastown_tracing.relay.receiver.worker import Receiver
