@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 #: Seconds after which a metric that was refused is tried again.
 REFUSED = 3600.0
 
+#: Metrics that are refused where nothing was ever taken, before the rest is not tried either.
+_PATIENCE = 16
+
 #: The answer of an endpoint that takes no protobuf: that is for somebody to see to, no fault of a metric.
 _NO_PROTOBUF = 415
 #: Seconds that an end may take after its deadline.
@@ -78,6 +81,8 @@ class _Told:
     refused: int = 0
     last_success: str | None = None
     last_error: dict[str, str] | None = None
+    last_dead_letter: str | None = None
+    failing_since: str | None = None
 
 
 @dataclass(slots=True)
@@ -100,6 +105,9 @@ class Outbox:
         self._told = _Told()
         self._state = _State()
         self._refused: dict[str, float] = {}
+        #: Whether this URL has taken points; before that, what it refuses is no metric's fault.
+        self._proven = False
+        self._doubted: list[tuple[ExportMetricsServiceRequest, Answer]] = []
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="metrics-outbox", daemon=True)
 
@@ -119,14 +127,18 @@ class Outbox:
             self._thread.join(_AFTERWARDS)
 
     def reconfigure(self, endpoint: Endpoint | None) -> None:
-        """Send there from now on; None: nowhere."""
+        """Send there from now on; None, and one that cannot be used: nowhere."""
         with self._changed:
             if endpoint == self._endpoint:
                 return
             if self._client is not None and self._state.busy is None:
                 self._client.close()
+            if endpoint is None or self._endpoint is None or endpoint.url != self._endpoint.url:
+                self._proven = False
             self._endpoint = endpoint
-            self._client = self._connect(endpoint) if endpoint is not None else None
+            usable = endpoint is not None and not endpoint.problem
+            self._client = self._connect(endpoint) if endpoint is not None and usable else None
+            self._told.failing_since = _now() if endpoint is not None and not usable else None
             self._state.retry_at, self._state.failures = 0.0, 0
             self._refused.clear()
 
@@ -165,12 +177,15 @@ class Outbox:
 
     def status(self) -> dict[str, object]:
         """Return how it is, as JSON has it."""
-        told, state, client = self._told, self._state, self._client
+        told, state, client, endpoint = self._told, self._state, self._client, self._endpoint
+        problem = endpoint.problem if endpoint else ""
+        error = {"time": told.failing_since, "message": problem} if problem else told.last_error
         wait = state.retry_at - time.monotonic()
-        failing = "failing" if state.failures else "ok"
+        failing = "failing" if state.failures or problem else "ok"
         return {
-            "endpoint": without_credentials(self._endpoint.url) if self._endpoint else "",
-            "state": failing if self._endpoint else "off",
+            "endpoint": without_credentials(endpoint.url) if endpoint else "",
+            "state": failing if endpoint else "off",
+            "failing_since": told.failing_since if failing == "failing" and endpoint else None,
             "protocol": "protobuf",
             "sent": told.sent,
             "batches": told.batches,
@@ -179,7 +194,8 @@ class Outbox:
             "dead_letters": told.refused,
             "retry_in_s": round(wait, 1) if wait > 0 else None,
             "waiting_since": client.waiting_since if client is not None else None,
-            "last_error": told.last_error,
+            "last_dead_letter": told.last_dead_letter,
+            "last_error": error,
             "last_success": told.last_success,
         }
 
@@ -203,15 +219,19 @@ class Outbox:
 
     def _deliver(self, client: Client, delivery: Delivery) -> bool:
         """Send all requests; say whether the endpoint has them."""
+        self._doubted = []
         try:
             for request in delivery.requests:
                 found = self._permitted(request)
                 if found is not None and not self._send(client, found):
                     return False
+            if self._doubted and not self._settled():
+                return False
         except Exception as error:  # what a client may not do; the next delivery may fare better
             self._failed(repr(error), None)
             return False
         self._state.failures = 0
+        self._told.failing_since = None
         self._told.last_success = _now()
         return True
 
@@ -221,6 +241,7 @@ class Outbox:
             points = _points(request)
             rejected = max(0, min(answer.rejected, points))  # as the endpoint says, whatever that is
             self._told.batches += 1
+            self._proven = self._proven or points > rejected
             self._told.sent += points - rejected
             self._told.rejected += rejected
             if rejected:
@@ -232,7 +253,22 @@ class Outbox:
         halves = _halves(request)
         if halves:
             return all(self._send(client, half) for half in halves)
+        if not self._proven:
+            self._doubted.append((request, answer))
+            return len(self._doubted) < _PATIENCE or self._settled()
         self._refuse(request, answer.message)
+        return True
+
+    def _settled(self) -> bool:
+        """Say whether this is the right place: then what it refused before was the metrics' fault."""
+        if not self._proven:
+            answer = self._doubted[-1][1]
+            never = "it has never taken anything: is it for metrics?"
+            self._failed(f"{answer.message}; {never}", answer.retry_after)
+            return False
+        for request, answer in self._doubted:
+            self._refuse(request, answer.message)
+        self._doubted = []
         return True
 
     def _permitted(self, request: Request) -> ExportMetricsServiceRequest | None:
@@ -248,12 +284,14 @@ class Outbox:
         name = _name(request.resource_metrics[0])
         self._refused[name] = time.monotonic() + REFUSED
         self._told.refused += _points(request)
+        self._told.last_dead_letter = _now()
         self._told.last_error = {"time": _now(), "message": message}
         self._log(f"metrics: {name} is refused, and tried again in an hour: {message}")
 
     def _failed(self, message: str, retry_after: float | None) -> None:
         state = self._state
         if not state.failures:
+            self._told.failing_since = _now()
             self._log(f"metrics: {message}")
         state.failures += 1
         jitter = random.random()  # noqa: S311 # jitter is no secret
