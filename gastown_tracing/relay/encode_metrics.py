@@ -82,11 +82,13 @@ class _Builder:
         """Add a point; return the request that had no room for it, if there is one."""
         point = _point(entry, self._time_ns)
         size = point.ByteSize() + _FRAME
-        if self.request.names and self.request.size + size + self._opening(entry) > self._limit:
+        opening = self._opening(entry)
+        if self.request.names and self.request.size + size + opening > self._limit:
             yield self.request
             self.request = Request()
             self._resource = self._scope = self._metric = None
-        self.request.size += size + self._opening(entry)
+            opening = self._opening(entry)
+        self.request.size += size + opening
         metric = self._open(entry)
         data = getattr(metric, str(metric.WhichOneof("data")))
         data.data_points.append(point)
