@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from gastown_tracing import config
-from gastown_tracing.cli import reading
+from gastown_tracing.cli import reading, relay_resend
 from gastown_tracing.cli.reading import Failure, journal_option, json_option
 
 if TYPE_CHECKING:
@@ -44,6 +44,9 @@ def command() -> None:
     environment or in the journal's config.json, leaves that to `relay start` and `relay run`.
     It reads config.json alone: what changes there holds a second later.
     """  # noqa: D301  # click's \b
+
+
+command.add_command(relay_resend.command, "resend")
 
 
 @command.command()

@@ -18,7 +18,18 @@ class Files:
     directory.
     """
 
-    __slots__ = ("asked", "dead_letters", "directory", "lock", "log", "lost", "moves", "received", "status")
+    __slots__ = (
+        "asked",
+        "dead_letters",
+        "directory",
+        "lock",
+        "log",
+        "lost",
+        "moves",
+        "received",
+        "resend",
+        "status",
+    )
 
     def __init__(self, journal: Journal) -> None:
         self.directory = f"{journal.root}/relay"
@@ -29,6 +40,8 @@ class Files:
         self.moves = f"{self.directory}/moves.json"
         self.lost = f"{self.directory}/lost.json"
         self.dead_letters = f"{self.directory}/dead-letters"
+        #: Dead letters that are to be sent again, a directory for each file.
+        self.resend = f"{self.directory}/resend"
         #: OTLP JSON lines of metrics that others exported to the receiver, one file an hour (UTC).
         self.received = f"{self.directory}/received"
 

@@ -21,7 +21,7 @@ from gastown_tracing.relay.encode_metrics import encode
 from gastown_tracing.relay.feed import Feed
 from gastown_tracing.relay.outbox import Delivery, Outbox
 from gastown_tracing.relay.series import STEP_NS, Book, Gauge
-from gastown_tracing.relay.sources import LOGS, RECEIVED
+from gastown_tracing.relay.sources import LOGS, RECEIVED, RESEND
 from gastown_tracing.relay.sums import FORGOTTEN_NS, Sums
 
 if TYPE_CHECKING:
@@ -74,8 +74,11 @@ class Clock:
 
 
 def wanted(kind: str, name: str) -> bool:
-    """Say whether a file of this name, in this kind of place, is one that metrics are made of."""
-    return kind == RECEIVED or name == LOGS
+    """Say whether a file of this name, in this kind of place, is one that metrics are made of.
+
+    What is sent again has been counted.
+    """
+    return kind == RECEIVED or (name == LOGS and kind != RESEND)
 
 
 class MetricsWorker:

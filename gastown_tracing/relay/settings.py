@@ -104,8 +104,10 @@ class Settings:
             self._timeout(signal),
             self._one_of(signal, "COMPRESSION", (GZIP,), "none"),
             self._one_of(signal, "PROTOCOL", PROTOCOLS, ""),
-            *[self._path(signal, name) for name in ("CERTIFICATE", "CLIENT_KEY", "CLIENT_CERTIFICATE")],
-            problem=unusable[signal],
+            self._path(signal, "CERTIFICATE"),
+            self._path(signal, "CLIENT_KEY"),
+            self._path(signal, "CLIENT_CERTIFICATE"),
+            unusable[signal],
         )
 
     def _given(self, signal: str, name: str) -> tuple[str, str]:

@@ -26,6 +26,7 @@ from gastown_tracing.relay.http import JSON, PROTOBUF, Answer, Client, Kind
 from gastown_tracing.relay.lines import Damage, beginning, last_line
 from gastown_tracing.relay.logfile import iso
 from gastown_tracing.relay.protobuf import Encoder
+from gastown_tracing.relay.resending import remove_taken
 from gastown_tracing.relay.sources import CLOSE, LOGS, RECEIVED, TRACES
 from gastown_tracing.relay.splice import Splicer
 from gastown_tracing.relay.tally import Tally, Trouble
@@ -51,6 +52,9 @@ _TOO_LARGE = 413
 #: records one by one, and to find one that is taken if most are fine.
 _PATIENCE = 24
 
+#: What the files of dead letters that are sent again begin with.
+_RESENT = "relay/resend/"
+
 _FILES = {"traces": (TRACES, CLOSE), "logs": (LOGS,)}
 
 
@@ -71,6 +75,7 @@ class Shipper:
     ) -> None:
         self._name = signal
         self._log: Callable[[str], None] = lambda text: log(f"{signal}: {text}")
+        self._journal, self._files = journal, files
         self._path = files.checkpoint(signal)
         wanted = _FILES[signal]
         state, self._feed = self._restore(
@@ -174,6 +179,7 @@ class Shipper:
             return {"endpoints": {}, "totals": {}, "last_dead_letter": None}, make(None)
 
     def _run(self) -> None:
+        self._remove_resent()
         while not self._stopping:
             self._changed.clear()
             if not self._stopping:  # set before the event was
@@ -361,6 +367,11 @@ class Shipper:
                 f"at byte {first.offset}: {first.reason}"
             )
         self._save()
+        if any(piece.file.startswith(_RESENT) for piece in pieces):
+            self._remove_resent()
+
+    def _remove_resent(self) -> None:
+        remove_taken(self._journal, self._files, self._name, self._feed)
 
     def _rejected(self, piece: Piece, answer: Answer) -> None:
         """Take note of records that an endpoint did not take of a request that it did (Partial Success)."""

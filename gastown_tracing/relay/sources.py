@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
 
-RUN, LOOSE, MOVED, RECEIVED = "run", "loose", "moved", "received"
+RUN, LOOSE, MOVED, RECEIVED, RESEND = "run", "loose", "moved", "received", "resend"
 TRACES, LOGS, CLOSE = "traces.jsonl", "logs.jsonl", "close.json"
-#: What is looked at in a run's directory, and in one of loose/.
+#: What is looked at in a run's directory, and in one of loose/ or relay/resend/.
 _OF_RUN, _OF_LOOSE = (TRACES, LOGS, CLOSE), (TRACES, LOGS)
 
 #: Seconds without a change after which a closed run, or an hour of loose/, is looked at rarely.
@@ -30,6 +30,7 @@ _COARSE_NS = 2_000_000_000
 
 _TRACE_ID = re.compile(r"[0-9a-f]{32}")
 _HOUR = re.compile(r"\d{4}-\d\d-\d\dT\d\d")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d\.\d{9}")
 
 #: (inode, size, modification time in ns of the Unix epoch)
 Stat = tuple[int, int, int]
@@ -119,6 +120,7 @@ class Sources:
         """
         self._list("runs", RUN, _TRACE_ID, now)
         self._list("loose", LOOSE, _HOUR, now)
+        self._list("relay/resend", RESEND, _TIME, now)
         if "relay/received" not in self._places and os.path.isdir(f"{self._root}/relay/received"):
             self._places["relay/received"] = Place("relay/received", RECEIVED, now)
         changed = False
@@ -171,7 +173,7 @@ class Sources:
     def _names(self, place: Place) -> Iterator[str]:
         if place.kind == RECEIVED:
             yield from (name for name in self._listed(place.path) if name.endswith(".jsonl"))
-        elif place.kind == LOOSE:
+        elif place.kind in (LOOSE, RESEND):
             yield from _OF_LOOSE
         else:
             yield from (name for name in _OF_RUN if name != CLOSE or CLOSE not in place.files)
