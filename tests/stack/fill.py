@@ -1,7 +1,8 @@
 """A small town's telemetry as OTLP protobuf, built from the data model: what the stack's queries run against.
 
-Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it. Every event is
-there once that it succeeds and, where it can, once that it fails; every metric has a point each half minute.
+Two agents, ten minutes: the mayor, who slung the work, and the polecat Toast, who did it, and whose session
+`gt-trace session start` began: without BD_ACTOR it has no gt.actor. Every event is there once that it
+succeeds and, where it can, once that it fails; every metric has a point each half minute.
 """
 
 from __future__ import annotations
@@ -70,7 +71,6 @@ TOAST = Agent(
     {
         "gt.role": "gastown/polecats/Toast",
         "gt.rig": "gastown",
-        "gt.actor": "gastown/polecats/Toast",
         "gt.agent": "Toast",
         "gt.session": "gt-gastown-Toast",
         "gt.run_id": TOAST_RUN,

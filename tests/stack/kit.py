@@ -20,6 +20,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 STACK = ROOT / "jaeger"
 DASHBOARDS = sorted((STACK / "grafana/dashboards").glob("*.json"))
 QUERIES = ROOT / "docs/queries.md"
+ALERTS = STACK / "alerts.yml"
 
 
 def load(path: Path) -> Any:
@@ -96,6 +97,11 @@ def _filled(text: str) -> str:
         text = text.replace(name, value)
     assert "$" not in text, text
     return text
+
+
+def alerts() -> list[dict[str, Any]]:
+    """Return the rules of jaeger/alerts.yml."""
+    return [rule for group in load(ALERTS)["groups"] for rule in group["rules"]]
 
 
 @contextlib.contextmanager

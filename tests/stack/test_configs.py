@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from gastown_tracing.events.metrics import METRICS
+from gastown_tracing.events.registry import EVENTS
 from tests.conftest import clean_environ
 from tests.peers.collector import needs_collector
 from tests.peers.jaeger import needs_jaeger
@@ -19,7 +22,7 @@ from tests.peers.tempo import needs_tempo
 from tests.peers.victoria import needs_victoria_metrics
 
 from . import fill
-from .kit import STACK, compose, configured_jaeger, flags, load
+from .kit import ALERTS, STACK, alerts, compose, configured_jaeger, flags, load
 
 COLLECTORS = (
     ("collector.yaml",),
@@ -136,6 +139,24 @@ def test_prometheus_stores_exemplars_and_keeps_agents_apart() -> None:
     promoted = f"-opentelemetry.promoteResourceAttributes={','.join(otlp['promote_resource_attributes'])}"
     assert promoted in flags("victoria-metrics")
     assert otlp["translation_strategy"] == "UnderscoreEscapingWithSuffixes"
+
+
+def test_alerts_are_rules_that_prometheus_loads() -> None:
+    """Each has an expression, how bad it is, and a text; Prometheus is told of the file and finds it."""
+    rules = alerts()
+    assert len({rule["alert"] for rule in rules}) == len(rules)
+    for rule in rules:
+        assert set(rule) <= {"alert", "expr", "for", "labels", "annotations"}
+        assert rule["labels"]["severity"] in ("warning", "critical")
+        assert set(rule["annotations"]) == {"summary", "description"}
+    names = {metric.name for event in EVENTS.values() for metric in event.metrics} | set(METRICS)
+    known = {name.replace(".", "_") for name in names}
+    for rule in rules:
+        used = set(re.findall(r"gastown_[a-z_]+", rule["expr"]))
+        assert {name.removesuffix("_bucket") for name in used} <= known, rule["alert"]
+    assert load(STACK / "prometheus.yml")["rule_files"] == [ALERTS.name]
+    mounted = compose()["services"]["prometheus"]["volumes"]
+    assert f"./jaeger/{ALERTS.name}:/etc/prometheus/{ALERTS.name}:ro" in mounted
 
 
 def test_the_collector_reads_the_journal_and_waits_for_its_endpoints() -> None:

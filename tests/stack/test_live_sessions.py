@@ -43,6 +43,20 @@ def test_jaeger_shows_a_live_session(tmp_path: Path) -> None:
         assert not any(span.get("warnings") for span in whole)
 
 
+@needs_jaeger
+def test_jaeger_warns_of_spans_of_no_length(tmp_path: Path) -> None:
+    """As documented: an event that takes no time has a warning, and nothing else is wrong with it."""
+    request = fill.traces(time.time_ns())
+    for group in request.resource_spans:
+        for span in group.scope_spans[0].spans:
+            span.start_time_unix_nano = span.end_time_unix_nano
+    with configured_jaeger(tmp_path) as (url, otlp):
+        post(otlp, request.SerializeToString(), PROTOBUF)
+        page = f"{url}/api/traces/{RUN}"
+        wait_until(lambda: answers(page) and len(_spans(page)) == SPANS + 1, "the trace is there")
+        assert all("Negative duration detected" in str(span["warnings"]) for span in _spans(page))
+
+
 def _spans(page: str) -> list[dict[str, Any]]:
     return list(get_json(page)["data"][0]["spans"])
 

@@ -8,6 +8,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from tests.peers.victoria import (
 from tests.processes import wait_until
 
 from . import fill
-from .kit import Query, configured_jaeger, configured_tempo, documented, flags, shown
+from .kit import Query, alerts, configured_jaeger, configured_tempo, documented, flags, shown
 
 pytestmark = pytest.mark.peer
 
@@ -92,6 +93,25 @@ def test_a_metrics_query(metrics: VictoriaMetrics, query: Query) -> None:
     assert bool(found) is query.full, query
     if query.full:
         assert any(series["value"][1] != "NaN" for series in found), found[:3]
+
+
+@needs_victoria_metrics
+def test_an_agent_is_found_that_has_no_actor(metrics: VictoriaMetrics) -> None:
+    """What `gt-trace session start` begins has a role, and no BD_ACTOR: each query by agent has both."""
+    by_agent = [query for query in _of("promql") if "by (gt_role)" in query.text]
+    assert len(by_agent) > 3
+    for query in by_agent:
+        roles = {series["metric"].get("gt_role") for series in metrics.query(query.text)}
+        assert roles == {agent.resource["gt.role"] for agent in fill.AGENTS}, query
+
+
+@needs_victoria_metrics
+@pytest.mark.parametrize("rule", alerts(), ids=lambda rule: rule["alert"])
+def test_an_alert_can_be_evaluated(metrics: VictoriaMetrics, rule: dict[str, Any]) -> None:
+    """The store understands it, and has what it compares; nothing is absent where everything is recorded."""
+    metrics.query(rule["expr"])
+    measured, _, _ = rule["expr"].rpartition(" > ")
+    assert bool(metrics.query(measured or rule["expr"])) is bool(measured)
 
 
 @needs_victoria_logs
