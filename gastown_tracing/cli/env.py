@@ -47,7 +47,8 @@ def command(
     env = dict(os.environ)
     where = absolute(journal) if journal else config.load(env).journal.root
     urls = dict(zip(config.URLS, (traces_url, metrics_url, logs_url), strict=True))
-    given = {**config.for_journal(env), **{name: _url(url) for name, url in urls.items() if url}}
+    given = {**config.for_journal(env), **{name: url for name, url in urls.items() if url}}
+    _check(config.Config(given, Journal(where).config_path))
     try:
         made = _prepare(where, given, switch_on)
     except OSError as error:
@@ -58,10 +59,14 @@ def command(
     click.echo(assignment(config.JOURNAL, made.root, shell or _shell(env)))
 
 
-def _url(text: str) -> str:
-    if text.startswith(("http://", "https://")) or text == config.NO_ENDPOINT:
-        return text
-    raise WrongUse(f"not a URL: {text}; it begins with http:// or https://, or is `none`")
+def _check(found: config.Config) -> None:
+    """Refuse a URL that the relay would not send to; what is in config.json already is not asked about."""
+    from gastown_tracing.relay.addresses import URLS, problems
+
+    reasons = problems({signal: found.endpoint(name) for signal, name in URLS.items()})
+    for signal, reason in reasons.items():
+        if reason and URLS[signal] in found.env:
+            raise WrongUse(reason)
 
 
 def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:

@@ -86,9 +86,9 @@ def _owner(path: str) -> str:
     for signal, its in PATHS.items():
         if path.endswith(its):
             return signal
-    if path.endswith(_VICTORIA_METRICS):
-        return "metrics"
-    return "logs" if _VICTORIA_LOGS in f"{path}/" else ""
+    if _VICTORIA_LOGS in f"{path}/":
+        return "logs"
+    return "metrics" if path.endswith(_VICTORIA_METRICS) else ""
 
 
 def shown(url: str) -> str:

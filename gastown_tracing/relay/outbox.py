@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import ResourceMetrics, ScopeMetrics
 
-from gastown_tracing.masking import without_credentials
+from gastown_tracing.relay.addresses import shown
 from gastown_tracing.relay.backoff import delay
 from gastown_tracing.relay.encode_metrics import Request
 from gastown_tracing.relay.http import PROTOBUF, Kind
@@ -183,7 +183,7 @@ class Outbox:
         wait = state.retry_at - time.monotonic()
         failing = "failing" if state.failures or problem else "ok"
         return {
-            "endpoint": without_credentials(endpoint.url) if endpoint else "",
+            "endpoint": shown(endpoint.url) if endpoint else "",
             "state": failing if endpoint else "off",
             "failing_since": told.failing_since if failing == "failing" and endpoint else None,
             "protocol": "protobuf",

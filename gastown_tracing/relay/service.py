@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from gastown_tracing._version import VERSION
 from gastown_tracing.relay import daemon, parts, surroundings
+from gastown_tracing.relay.addresses import shown
 from gastown_tracing.relay.files import Files
 from gastown_tracing.relay.lock import Lock
 from gastown_tracing.relay.logfile import Log, iso
@@ -159,7 +160,9 @@ class Service:
         """Write into the log where everything goes, where that is news, and what is wrong with it."""
         for name in URLS:
             endpoint = settings.endpoint(name)
-            where = endpoint.url if endpoint else "no endpoint"
+            where = shown(endpoint.url) if endpoint else "no endpoint"
+            if endpoint and endpoint.problem:
+                where += ", but not before that is put right"
             if self._said.get(name) != where:
                 self._said[name] = where
                 self._log.say(f"{name} go to {where}")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from gastown_tracing.masking import without_credentials
 from gastown_tracing.relay import checkpoint
+from gastown_tracing.relay.addresses import shown
 from gastown_tracing.relay.backoff import delay
 from gastown_tracing.relay.deadletters import DeadLetters
 from gastown_tracing.relay.encodings import Encodings
@@ -147,7 +148,7 @@ class Shipper:
         problem = endpoint.problem if endpoint else ""
         failing = endpoint is not None and bool(self._failures or problem)
         found: dict[str, object] = {
-            "endpoint": without_credentials(endpoint.url) if endpoint else "",
+            "endpoint": shown(endpoint.url) if endpoint else "",
             "state": "off" if endpoint is None else "failing" if failing else "ok",
             "failing_since": self._failing_since if failing else None,
             "protocol": self._encodings.of(endpoint) if endpoint else "",

@@ -63,13 +63,13 @@ def test_endpoints_go_to_the_config(gt_trace: Run, env: dict[str, str], journal_
     """URLs and OTLP settings are kept in config.json, private, and added to what is there; none is
     exported.
     """
-    first = gt_trace("env", env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_LOGS_URL": "http://l/"})
+    first = gt_trace("env", env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_LOGS_URL": "http://l/x"})
     second = gt_trace("env", "--traces-url", "http://t/v1/traces", "--metrics-url", "none")
     assert first.stdout == second.stdout == f"export GT_OTEL_JOURNAL='{journal_root}'\n"
     config = journal_root / "config.json"
     assert json.loads(config.read_text()) == {
         "OTEL_EXPORTER_OTLP_HEADERS": "a=b",
-        "GT_OTEL_LOGS_URL": "http://l/",
+        "GT_OTEL_LOGS_URL": "http://l/x",
         "GT_OTEL_TRACES_URL": "http://t/v1/traces",
         "GT_OTEL_METRICS_URL": "none",
     }
@@ -101,7 +101,16 @@ def test_relative_journal_begins_in_the_working_directory(tmp_path: Path, named:
 
 
 @pytest.mark.parametrize(
-    ("options", "code"), [(("--traces-url", "localhost:4318"), 2), (("--journal", "/proc/nowhere"), 1)]
+    ("options", "code"),
+    [
+        (("--traces-url", "localhost:4318"), 2),
+        (("--traces-url", "http://localhost:4318"), 2),
+        (("--traces-url", "http://localhost:port/v1/traces"), 2),
+        (("--traces-url", "http://localhost:9428/insert/opentelemetry/v1/logs"), 2),
+        (("--logs-url", "http://localhost:4318/v1/traces"), 2),
+        (("--traces-url", "http://h/x", "--logs-url", "http://h/x"), 2),
+        (("--journal", "/proc/nowhere"), 1),
+    ],
 )
 def test_errors_are_one_line(gt_trace: Run, options: tuple[str, ...], code: int) -> None:
     """What cannot be used is said in one line, and nothing is printed for the shell to run."""
@@ -114,6 +123,6 @@ def test_journal_of_another_user_is_refused(gt_trace: Run, journal_root: Path) -
     """Nobody writes into somebody else's journal."""
     gt_trace("env")
     os.chown(journal_root, 65534, 65534)
-    done = gt_trace("env", "--logs-url", "http://l/")
+    done = gt_trace("env", "--logs-url", "http://l/v1/logs")
     assert (done.returncode, done.stdout) == (1, "")
     assert json.loads((journal_root / "config.json").read_text()) == {}
