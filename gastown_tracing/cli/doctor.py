@@ -34,6 +34,8 @@ def _query(signal: str, backends: str) -> Callable[[_Command], _Command]:
 @_query("traces", "Jaeger, Tempo or VictoriaTraces")
 @_query("logs", "VictoriaLogs or Loki")
 @_query("metrics", "VictoriaMetrics or Prometheus")
+@click.option("--all", "whole", is_flag=True, help="Show the settings at their defaults, too.")
+@click.option("--quiet", is_flag=True, help="Show problems and warnings only: nothing where all is well.")
 @reading.json_option
 @reading.look_options
 def command(
@@ -43,14 +45,17 @@ def command(
     traces_query: str,
     logs_query: str,
     metrics_query: str,
+    whole: bool,
+    quiet: bool,
     as_json: bool,
     looks: Looks,
 ) -> None:
     """Check the settings, the journal, the relay, the endpoints and the programs around them.
 
-    Each check says what is and what to do. To each endpoint goes one canary (service.name gastown-doctor),
-    which is read back where the backend is one that can be asked: at the endpoint's host and the backend's
-    usual port, or where --traces-query, --logs-query and --metrics-query say.
+    Each check says what is and what to do; problems and warnings come first. To each endpoint goes one
+    canary (service.name gastown-doctor), which is read back where the backend is one that can be asked: at
+    the endpoint's host and the backend's usual port, or where --traces-query, --logs-query and
+    --metrics-query say. Records that were lost or refused are a problem for 24 hours.
 
     \b
     Exit codes: 0 no problem, though there may be warnings; 1 a problem; 2 wrong use.
@@ -75,6 +80,6 @@ def command(
     else:
         from gastown_tracing.doctor.report import report  # only here
 
-        reading.say(report(checks, looks.style()))
+        reading.say(report(checks, looks.style(), whole=whole, quiet=quiet))
     if any(check.state == "problem" for _, check in checks):
         raise SystemExit(1)

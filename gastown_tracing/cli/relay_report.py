@@ -97,6 +97,8 @@ class Report:
         for name, worker in self._workers().items():
             if worker.get("state") == "off" and problem.startswith(_VARIABLES.get(name, "\0")):
                 return name
+            if problem == _error(worker):
+                return name
             if problem.startswith(_HEADERS) and _is_denied(worker):
                 return name
         return ""

@@ -5,6 +5,7 @@ The base of their query API is guessed: the endpoint's host at the port that eac
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -159,8 +160,8 @@ class Found:
         return None
 
 
-def find(signal: str, site: Site, headers: dict[str, str], given: str, deadline: Deadline) -> Found | None:
-    """Return the backend behind an endpoint, None where none is known.
+def find(signal: str, site: Site, headers: dict[str, str], given: str, deadline: Deadline) -> list[Found]:
+    """Return the backends that may be behind an endpoint: all that answer, its own origin's first.
 
     `given` is the base of its query API where the user says so, else it is guessed. The endpoint's headers go
     only to its own origin: at another port may stand somebody else.
@@ -169,14 +170,13 @@ def find(signal: str, site: Site, headers: dict[str, str], given: str, deadline:
     places = [(backend, given or site.origin) for backend in backends]
     if not given:
         places += [(backend, site.at(backend.port)) for backend in backends]
-    for backend, base in places:
-        try:
+    answering = []
+    for backend, base in dict.fromkeys(places):
+        with contextlib.suppress(web.Failed):
             found = Found(backend, base, headers if web.Site(base).origin == site.origin else {})
             if backend.known(found.get(backend.path, deadline.left(_SECONDS))):
-                return found
-        except web.Failed:
-            continue
-    return None
+                answering.append(found)
+    return answering
 
 
 def limits(found: Found, shown: Answer, deadline: Deadline) -> list[Check]:

@@ -15,21 +15,23 @@ class Check:
     """One line of what is `found`, and one of `advice` ("" where there is nothing to do).
 
     `problem` is what loses or hides records, `warning` what may, `skipped` what could not be looked at.
+    `default` is a setting that nobody has set: a report may pass over it.
     """
 
     name: str
     state: State
     found: str
     advice: str = ""
+    default: bool = False
 
 
 Checks = Iterator[Check]
 Part = Callable[[], Checks]
 
 
-def ok(name: str, found: str) -> Check:
+def ok(name: str, found: str, *, default: bool = False) -> Check:
     """Return a check that found nothing wrong."""
-    return Check(name, "ok", found)
+    return Check(name, "ok", found, default=default)
 
 
 def warning(name: str, found: str, advice: str) -> Check:

@@ -12,6 +12,7 @@ from gastown_tracing.doctor.canary import JSON, PROTOBUF, SERVICE, Canary, empty
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.masking import without_credentials
 from gastown_tracing.relay import addresses
+from gastown_tracing.relay.advice import advice
 from gastown_tracing.relay.settings import URLS
 
 if TYPE_CHECKING:
@@ -42,10 +43,21 @@ _STATUS = {
 }
 
 
-def endpoint(signal: str, given: Endpoint | None, query: str, deadline: Deadline) -> Checks:
-    """Yield how the endpoint of one signal is. `query` is the base of its query API, "" to guess it."""
+def endpoint(
+    signal: str, given: Endpoint | None, query: str, deadline: Deadline, *, said: bool = False
+) -> Checks:
+    """Yield how the endpoint of one signal is. `query` is the base of its query API, "" to guess it.
+
+    `said` is whether the settings have said already what is wrong with its URL.
+    """
     if given is None:
         yield ok("address", f"none: no {signal} are sent")
+        return
+    if given.problem and said:
+        yield skipped("address", f"{URLS[signal]} cannot be used, as the settings say")
+        return
+    if given.problem:
+        yield problem("address", given.problem, f"`gt-trace env --{signal}-url URL` puts it right")
         return
     yield ok("address", addresses.shown(given.url))
     began = time.monotonic()
@@ -53,12 +65,18 @@ def endpoint(signal: str, given: Endpoint | None, query: str, deadline: Deadline
         target = _Target(signal, given, deadline)
         answer = target.find_out()
     except web.Failed as error:
-        yield problem("answer", f"{error.step}: {error}", _ADVICE[error.step])
+        yield problem("answer", f"{error.step}: {error}", _advice(error, signal))
         return
     yield _judged(target, answer, (time.monotonic() - began) * 1000)
     yield from _clock(answer)
     if answer.status // 100 == 2 and answer.type != "text/html":
         yield from _canary(target, query)
+
+
+def _advice(error: web.Failed, signal: str) -> str:
+    """Return what to do about a request without an answer."""
+    found = advice(str(error), URLS[signal]) if error.step == "TLS" else ""
+    return found if "http://" in found else _ADVICE[error.step]
 
 
 class _Target:
@@ -94,18 +112,18 @@ def _judged(target: _Target, answer: Answer, took: float) -> Check:
         return _refused(target, "answer", f"refuses an empty request with {answer.status}", answer)
     if answer.type == "text/html":
         said = f"{answer.status}, but with a web page: no OTLP endpoint"
-        advice = f"correct port and path: OTLP/HTTP is port 4318, path /v1/{target.signal}"
-        return problem("answer", said, advice)
+        remedy = f"correct port and path: OTLP/HTTP is port 4318, path /v1/{target.signal}"
+        return problem("answer", said, remedy)
     form = "JSON" if target.media_type == JSON else "protobuf"
     return ok("answer", f"takes {form}, in {took:.0f} ms")
 
 
 def _refused(target: _Target, name: str, said: str, answer: Answer) -> Check:
     said += f": {answer.text}" if answer.text else ""
-    advice = _STATUS.get(answer.status, "look into its log").format(signal=target.signal)
+    remedy = _STATUS.get(answer.status, "look into its log").format(signal=target.signal)
     if answer.status == 429 or answer.status >= 500:
-        return warning(name, said, f"{advice}; the relay waits and tries again")
-    return problem(name, said, advice)
+        return warning(name, said, f"{remedy}; the relay waits and tries again")
+    return problem(name, said, remedy)
 
 
 def _clock(answer: Answer) -> Checks:
@@ -136,7 +154,7 @@ def _canary(target: _Target, query: str) -> Checks:
     why = rejected(signal, target.media_type, answer.body)
     if why:
         yield problem("canary", f"not taken: {why}", "look into its log")
-    elif found is not None:
+    elif found:
         yield from _read_back(signal, found, canary, target.deadline)
     elif query:
         said = f"sent as {SERVICE}; at {without_credentials(query)} no backend known to us answers"
@@ -146,22 +164,25 @@ def _canary(target: _Target, query: str) -> Checks:
         yield skipped("canary", said, f"--{signal}-query URL says where to ask")
 
 
-def _read_back(signal: str, found: backends.Found, canary: Canary, deadline: Deadline) -> Checks:
-    name, base = found.backend.name, without_credentials(found.base)
+def _read_back(signal: str, found: list[backends.Found], canary: Canary, deadline: Deadline) -> Checks:
+    """Yield which of these backends shows the canary: one is enough."""
     began = time.monotonic()
-    reason = ""
+    reasons: dict[str, str] = {}
     while time.monotonic() - began < _SEEN and not deadline.passed:
-        try:
-            shown = found.shown(canary, deadline)
-        except web.Failed as error:
-            reason, shown = f": {error}", None
-        if shown:
-            yield ok("canary", f"sent, and {name} at {base} shows it after {time.monotonic() - began:.1f} s")
-            yield from backends.limits(found, shown, deadline)
-            return
+        for backend in found:
+            name = f"{backend.backend.name} at {without_credentials(backend.base)}"
+            try:
+                shown = backend.shown(canary, deadline)
+            except web.Failed as error:
+                reasons[name], shown = f" ({error})", None
+            else:
+                reasons[name] = ""
+            if shown:
+                yield ok("canary", f"sent, and {name} shows it after {time.monotonic() - began:.1f} s")
+                yield from backends.limits(backend, shown, deadline)
+                return
         time.sleep(_PAUSE)
-    said = f"sent and taken, but {name} at {base} does not show it{reason}"
-    advice = (
-        f"is this the backend behind {URLS[signal]}? --{signal}-query URL asks another; look into its log"
-    )
-    yield warning("canary", said, advice)
+    asked = ", ".join(f"{name}{reason}" for name, reason in reasons.items())
+    said = f"sent and taken, but not shown by {asked or 'anybody in time'}"
+    other = f"--{signal}-query URL asks another; look into its log"
+    yield warning("canary", said, f"is that the backend behind {URLS[signal]}? {other}")

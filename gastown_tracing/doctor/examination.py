@@ -44,18 +44,18 @@ def examine(
     ]
     if queries is not None:
         parts.append(("receiver", partial(receiver, telemetry, deadline)))
-        sent = _endpoints(telemetry, env)
+        sent, kept = _endpoints(telemetry, env)
         parts += [
-            (signal, partial(endpoint, signal, sent.endpoint(signal), queries[signal], deadline))
+            (signal, partial(endpoint, signal, sent.endpoint(signal), queries[signal], deadline, said=kept))
             for signal in URLS
         ]
     parts += tools(telemetry.journal, env)
     return running.examine(parts, deadline)
 
 
-def _endpoints(telemetry: Telemetry, env: Mapping[str, str]) -> Settings:
-    """Return what the relay goes by; where config.json names no endpoint, what this environment does."""
+def _endpoints(telemetry: Telemetry, env: Mapping[str, str]) -> tuple[Settings, bool]:
+    """Return what the relay goes by, and True; where config.json names no endpoint, this environment's."""
     relays = Settings.read(telemetry.journal)
     if any(relays.endpoint(signal) for signal in URLS):
-        return relays
-    return Settings(Config(env))
+        return relays, True
+    return Settings(Config(env)), False

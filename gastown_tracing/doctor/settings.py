@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gastown_tracing import config
-from gastown_tracing.doctor.check import ok, problem, warning
-from gastown_tracing.journal.layout import load_json
+from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.masking import mask, without_credentials
+from gastown_tracing.relay.mistakes import NOT_IN_FILE, without_effect
 from gastown_tracing.relay.settings import Settings
+from gastown_tracing.relay.watching import unusable
 from gastown_tracing.sessions import receiver
 
 if TYPE_CHECKING:
@@ -20,15 +21,11 @@ if TYPE_CHECKING:
 DISABLED = "OTEL_SDK_DISABLED"
 HERE, FILE = "environment", "config.json"
 
-#: What is read from the environment alone.
-_NOT_IN_FILE = (config.JOURNAL, DISABLED)
 #: What the relay reads as well, which knows config.json alone; `gt-trace env` does not write these.
 _RELAYS = (
     *("GT_OTEL_RETENTION_DAYS", "GT_OTEL_RETENTION_BYTES", "GT_OTEL_HARD_CAP_BYTES"),
     *(setting.name for setting in config.SETTINGS if setting.name.startswith("GT_LOG_")),
 )
-#: Further names that config.json may have: the relay's PATH.
-_ALSO = ("PATH",)
 #: What is no longer than this is no secret.
 _SHORT = 12
 _FLAGS = ("true", "false", "1", "0")
@@ -42,59 +39,77 @@ def settings(telemetry: Telemetry, env: Mapping[str, str]) -> Checks:
     else:
         why, _, advice = telemetry.why.partition(": ")
         yield warning("telemetry", f"off: {why}", advice)
-    yield from _file(found, telemetry.journal.config_path)
-    for setting in config.SETTINGS:
-        yield _setting(setting, found)
-    for name in sorted({*env, *found.file}):
-        if name.startswith(config.EXPORTER_PREFIX) and found.set(name):
-            yield _exporter(name, found)
+    broken = unusable(found.text) if found.text else ""
+    wrong = _wrong(telemetry.journal.config_path)
+    shown = [_setting(setting, found, wrong, broken) for setting in config.SETTINGS]
+    names = sorted(name for name in {*env, *found.file} if name.startswith(config.EXPORTER_PREFIX))
+    shown += [_exporter(name, found, wrong) for name in names if found.set(name)]
+    yield from _file(found, telemetry.journal.config_path, wrong, broken)
+    yield from shown
     if telemetry.journal.exists():
         yield from _differences(found, env)
     yield from _diverted(found, env)
 
 
-def _file(found: Config, path: str) -> Checks:
-    """Yield what is wrong with config.json."""
-    loaded = load_json(found.text) if found.text.strip() else {}
-    if not isinstance(loaded, dict):
-        yield problem(FILE, f"{path} is no JSON object: nothing in it counts", "correct it by hand")
+def _wrong(path: str) -> dict[str, str]:
+    """Return what the relay has to say of its settings, by the setting's name."""
+    problems = Settings(config.Config({}, path)).problems
+    return {problem.partition(" ")[0].rstrip(":"): problem for problem in reversed(problems)}
+
+
+def _file(found: Config, path: str, wrong: dict[str, str], broken: str) -> Checks:
+    """Yield what is wrong with config.json, but for what has been said: `wrong` is what is left of it."""
+    if broken:
+        said = f"{path} {broken}: to commands nothing in it counts, and a relay that runs keeps the settings"
+        advice = "correct it by hand; a relay that begins now does nothing before that"
+        yield problem(FILE, f"{said} that it read last", advice)
         return
-    wrong = sorted(str(name) for name, value in loaded.items() if not isinstance(value, str))
-    if wrong:
-        yield warning(
-            FILE, f"not text, so ignored: {', '.join(wrong)}", f"write each value in quotes in {path}"
-        )
-    known = {*config.DEFAULTS, *_ALSO}.difference(_NOT_IN_FILE)
-    strange = sorted(
-        name for name in found.file if name not in known and not name.startswith(config.EXPORTER_PREFIX)
-    )
+    strange = without_effect(found)
     if strange:
         yield warning(
             FILE, f"without effect there: {', '.join(strange)}", f"remove or correct them in {path}"
         )
-    for said in Settings(config.Config({}, path)).problems:
+    for said in wrong.values():
         yield problem(FILE, said, f"correct it in {path}")
 
 
-def _setting(setting: Setting, found: Config) -> Check:
+def _setting(setting: Setting, found: Config, wrong: dict[str, str], broken: str) -> Check:
+    """Return how a setting is; what is said here of what is `wrong` is taken out of that."""
     name = setting.name
-    given = found.env.get(name, "") if name in _NOT_IN_FILE else found.set(name)
+    given = found.env.get(name, "") if name in NOT_IN_FILE else found.set(name)
+    if not given and broken and name not in NOT_IN_FILE:
+        return skipped(name, "not known: config.json cannot be read")
+    if not given and name in wrong:
+        return problem(name, wrong.pop(name), "correct it in config.json")
     if not given and name in config.URLS and not any(found.set(url) for url in config.URLS):
-        return ok(name, "not set; one of the three makes the others take their defaults")
+        return ok(name, "not set; one of the three makes the others take their defaults", default=True)
     if not given:
-        return ok(name, f"{setting.default} · default" if setting.default else "not set")
+        return ok(name, f"{setting.default} · default" if setting.default else "not set", default=True)
     shown = f"{_shown(name, given)} · {_source(name, found)}"
-    return _unusable(setting, given, shown) or ok(name, shown)
+    kept = "" if found.env.get(name) else wrong.pop(name, "")
+    check = _unusable(setting, given, shown)
+    if kept and check is None:
+        return problem(name, _corrected(name, shown, kept), "correct it in config.json")
+    return check or ok(name, shown)
 
 
-def _exporter(name: str, found: Config) -> Check:
-    """Return one of OTEL_EXPORTER_OTLP_*."""
+def _corrected(name: str, shown: str, wrong: str) -> str:
+    """Return a value with what is wrong with it; that of a URL shows it already."""
+    said = wrong.removeprefix(name).lstrip(": ")
+    return f"{said.removeprefix('is ')} · {FILE}" if name in config.URLS else f"{shown}: {said}"
+
+
+def _exporter(name: str, found: Config, wrong: dict[str, str]) -> Check:
+    """Return one of OTEL_EXPORTER_OTLP_*; what is `wrong` with it is said here."""
     value = found.set(name)
     shown = f"{_shown(name, value)} · {_source(name, found)}"
+    kept = "" if found.env.get(name) else wrong.pop(name, "")
     if name.endswith("HEADERS") and not all("=" in pair for pair in value.split(",") if pair.strip()):
         return problem(
             name, f"{shown}: not all are name=value", "write name=value,name=value; percent-encode the rest"
         )
+    if kept:
+        return problem(name, _corrected(name, shown, kept), "correct it in config.json")
     return ok(name, shown)
 
 
@@ -103,10 +118,13 @@ def _unusable(setting: Setting, given: str, shown: str) -> Check | None:
     name, kind, value = setting.name, setting.kind, given.strip().lower()
     if kind == "url" and not value.startswith(("http://", "https://")) and value != config.NO_ENDPOINT:
         return problem(name, f"{shown}: no URL", "it begins with http:// or https://, or is `none`")
+    if name == config.RELAY and value not in _FLAGS:
+        return warning(name, f"{shown}: counts as true", "`false` keeps commands from starting a relay")
     if kind == "flag" and value not in _FLAGS:
         return warning(name, f"{shown}: counts as switched off", "`true` switches it on")
     if kind in ("bytes", "number") and not (value.isascii() and value.isdigit()):
-        return warning(name, f"{shown}: no number, so it counts as unset", "give a number, without a unit")
+        holds = f": the default holds, {setting.default}" if setting.default else ", so it counts as unset"
+        return warning(name, f"{shown}: no number{holds}", "give a number, without a unit")
     if kind == "path" and not given.startswith("/"):
         return warning(name, f"{shown}: another journal in each directory", "give a full path")
     return None

@@ -64,16 +64,20 @@ class Configuration:
         found = Config({}, self._path)
         if stat is None and self.settings is None:
             return found, ""  # a journal without one has no settings
-        try:
-            usable = isinstance(orjson.loads(found.text), dict)
-        except orjson.JSONDecodeError as error:
-            reason = "is missing or cannot be read" if not found.text else f"is no JSON: {error}"
-            return None, self._kept(reason)
-        return (found, "") if usable else (None, self._kept("is no JSON object"))
+        reason = unusable(found.text)
+        return (None, self._kept(reason)) if reason else (found, "")
 
     def _kept(self, reason: str) -> str:
         meanwhile = "nothing is done" if self.settings is None else "the settings of before hold"
         return f"{self._path} {reason}; until that is put right {meanwhile}"
+
+
+def unusable(text: str) -> str:
+    """Return why the text of a config.json cannot be used, with line and column, "" where it can."""
+    try:
+        return "" if isinstance(orjson.loads(text), dict) else "is no JSON object"
+    except orjson.JSONDecodeError as error:
+        return f"is no JSON: {error}" if text else "is missing or cannot be read"
 
 
 class Clocks:

@@ -144,11 +144,8 @@ def test_all_that_hangs_is_given_up(server: OtlpServer, doctor: Doctor, journal:
 @pytest.mark.parametrize(
     ("url", "said"),
     [
-        ("http://127.0.0.1:99999/v1/traces", "URL: "),
-        ("http://[::1/v1/traces", "URL: "),
-        ("http:///v1/traces", "URL: "),
         ("http://no-such-host.invalid:4318/v1/traces", "DNS: no-such-host.invalid cannot be resolved"),
-        ("http://xn--.invalid:4318/", "DNS: "),
+        ("http://xn--.invalid:4318/v1/traces", "DNS: "),
         ("http://127.0.0.1:1/v1/traces", "TCP: 127.0.0.1 port 1: Connection refused"),
         ("http://127.0.0.1:PORT/with a space", "HTTP: "),
         ("https://127.0.0.1:PORT/v1/traces", "TLS: no TLS"),
@@ -163,6 +160,17 @@ def test_how_far_a_request_came_is_said(
     assert found["traces", "answer"]["found"].startswith(said)
     assert (found.state("traces", "answer"), found.code) == ("problem", 1)
     assert found["logs", "address"]["found"] == "none: no logs are sent"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:99999/v1/traces", "http://[::1/v1/traces", "http:///v1/traces"]
+)
+def test_what_is_no_url_is_said_once(url: str, doctor: Doctor, journal: Journal) -> None:
+    """Among the settings; nobody is asked."""
+    journal.write_config({"GT_OTEL_TRACES_URL": url, **dict.fromkeys(URLS[1:], "none")})
+    found = doctor()
+    assert found.state("settings", "GT_OTEL_TRACES_URL") == "problem"
+    assert (found.state("traces", "address"), found.code) == ("skipped", 1)
 
 
 def test_without_endpoints_in_config_json_those_of_the_environment_are_tried(
@@ -189,7 +197,7 @@ def test_headers_go_to_the_origin_of_their_endpoint_alone(monkeypatch: pytest.Mo
         raise web.Failed("TCP", "nobody")
 
     monkeypatch.setattr(Found, "get", get)
-    find("traces", web.Site("http://127.0.0.1:32/v1/traces"), {"api-key": "x"}, "", Deadline(1))
+    assert not find("traces", web.Site("http://127.0.0.1:32/v1/traces"), {"api-key": "x"}, "", Deadline(1))
     assert asked.pop("http://127.0.0.1:32")
     assert asked
     assert not any(asked.values())

@@ -18,37 +18,51 @@ GtTrace = Callable[..., "CompletedProcess[str]"]
 CHECKS = [
     ("settings", ok("telemetry", "on: /journal/on exists")),
     ("settings", warning("GT_OTEL_TRACES_URL", "set here but not in config.json", "`gt-trace env` keeps it")),
+    ("settings", ok("GT_LOG_BD_OUTPUT", "not set", default=True)),
+    ("settings", ok("GT_LOG_USER_ID", "not set", default=True)),
     ("traces", problem("answer", "TCP: 127.0.0.1 port 1: Connection refused", "start the backend")),
     ("traces", skipped("canary", "it said \x1b[31mred\x1b[0m\nand more")),
 ]
 UTF8 = """\
-settings
-  ✓ telemetry           on: /journal/on exists
-  ! GT_OTEL_TRACES_URL  set here but not in
+problems
+  ✗ traces: answer  TCP: 127.0.0.1 port 1:
+                    Connection refused
+                    → start the backend
+
+warnings
+  ! settings: GT_OTEL_TRACES_URL
+                        set here but not in
                         config.json
                         → `gt-trace env` keeps
                           it
 
+settings
+  ✓ telemetry  on: /journal/on exists
+  ✓ others     2 settings at their defaults;
+               --all shows them
+
 traces
-  ✗ answer  TCP: 127.0.0.1 port 1: Connection
-            refused
-            → start the backend
   - canary  it said ␛[31mred␛[0m and more
 
-1 problem, 1 warning in 4 checks
+1 problem, 1 warning in 6 checks
 """
 ASCII = """\
+problems
+  x traces: answer  TCP: 127.0.0.1 port 1: Connection refused
+                    -> start the backend
+
+warnings
+  ! settings: GT_OTEL_TRACES_URL  set here but not in config.json
+                                  -> `gt-trace env` keeps it
+
 settings
-  + telemetry           on: /journal/on exists
-  ! GT_OTEL_TRACES_URL  set here but not in config.json
-                        -> `gt-trace env` keeps it
+  + telemetry  on: /journal/on exists
+  + others     2 settings at their defaults; --all shows them
 
 traces
-  x answer  TCP: 127.0.0.1 port 1: Connection refused
-            -> start the backend
   - canary  it said ?[31mred?[0m and more
 
-1 problem, 1 warning in 4 checks
+1 problem, 1 warning in 6 checks
 """
 
 
@@ -58,12 +72,23 @@ def test_a_report_reads_without_colour(style: Style, text: str) -> None:
     assert report(CHECKS, style) == text
 
 
+def test_what_is_shown_is_chosen() -> None:
+    """All settings; or what is wrong alone, and nothing where nothing is."""
+    whole, quiet = report(CHECKS, Style(80), whole=True), report(CHECKS, Style(80), quiet=True)
+    assert "GT_LOG_BD_OUTPUT" in whole
+    assert "at their defaults" not in whole
+    assert "answer" in quiet
+    assert "GT_OTEL_TRACES_URL" in quiet
+    assert "telemetry" not in quiet
+    assert report(CHECKS[:1], Style(80), quiet=True) == ""
+
+
 def test_colour_changes_nothing_else(gt_trace: GtTrace, env: dict[str, str]) -> None:
     """NO_COLOR is obeyed, and the marks are there all the same."""
     here = {**env, "LANG": "C.UTF-8"}
     plain = gt_trace("doctor", "--offline", env={**here, "NO_COLOR": "1", "FORCE_COLOR": "1"}).stdout
     assert "\x1b" not in plain
-    assert "  ✓ GT_OTEL_JOURNAL " in plain
+    assert "  ✓ telemetry " in plain
     assert "\x1b[1;32m✓" in gt_trace("doctor", "--offline", "--color", "always", env=here).stdout
 
 

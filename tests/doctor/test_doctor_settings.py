@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -63,17 +64,53 @@ def test_what_cannot_be_used_is_said(doctor: Doctor, journal: Journal) -> None:
     assert found.state("settings", "GT_OTEL_LOGS_URL") == "problem"
     assert found["settings", "GT_LOG_MAIL_BODY"]["found"] == "yes · environment: counts as switched off"
     assert found.state("settings", "GT_LOG_BD_CONTENT_LIMIT") == "warning"
-    assert "no number of milliseconds" in found["settings", "config.json"]["found"]
+    assert "no number of milliseconds" in found["settings", "OTEL_EXPORTER_OTLP_TIMEOUT"]["found"]
     assert found.code == 1
+    assert ("settings", "config.json") not in [(row["group"], row["check"]) for row in found.rows], (
+        "said once"
+    )
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", '{"GT_OTEL_TRACES_URL": 7}', '{"GT_OTEL_TRACE_URL": "x"}', "\x00"]
+    ("text", "said"),
+    [
+        ('{\n"a": }', ": line 2 column 6"),
+        ("[]", "is no JSON object"),
+        ("\x00", "is no JSON: "),
+    ],
 )
-def test_a_broken_config_json_is_said(text: str, doctor: Doctor, journal: Journal) -> None:
-    """No JSON, no object, no text, a name that nobody reads."""
+def test_a_broken_config_json_is_said(text: str, said: str, doctor: Doctor, journal: Journal) -> None:
+    """With the place; that a relay goes on with what it had; and nothing in it counts as not set."""
     Path(journal.config_path).write_text(text)
-    assert doctor("--offline").state("settings", "config.json") in ("problem", "warning")
+    found = doctor("--offline", GT_OTEL_DEBUG="1")
+    row = found["settings", "config.json"]
+    assert (row["state"], found.code) == ("problem", 1)
+    assert said in row["found"]
+    assert "keeps the settings that it read last" in row["found"]
+    assert found["settings", "GT_OTEL_RETENTION_DAYS"]["found"] == "not known: config.json cannot be read"
+    assert found["settings", "GT_OTEL_DEBUG"]["found"] == "1 · environment"
+
+
+@pytest.mark.parametrize(
+    ("settings", "check", "said"),
+    [
+        ({"GT_OTEL_TRACE_URL": "x"}, "config.json", "did you mean GT_OTEL_TRACES_URL?"),
+        ({"GT_OTEL_TRACES_URL": 7}, "GT_OTEL_TRACES_URL", "is no text, so it is ignored"),
+        ({"GT_OTEL_RETENTION_DAYS": "30d"}, "GT_OTEL_RETENTION_DAYS", "the default holds, 30"),
+        ({"GT_OTEL_RELAY": "no"}, "GT_OTEL_RELAY", "counts as true"),
+        ({"MY_OWN": "x"}, "config.json", "without effect there: MY_OWN"),
+    ],
+)
+def test_what_has_no_effect_in_config_json_is_said_once(
+    settings: dict[str, object], check: str, said: str, doctor: Doctor, journal: Journal
+) -> None:
+    """At the setting, and for names that nobody reads at the file, with what is meant or holds."""
+    Path(journal.config_path).write_text(json.dumps(settings))
+    found = doctor("--offline", GT_OTEL_RELAY="")
+    (name,) = settings
+    assert said in found["settings", check]["found"]
+    wrong = [row for row in found.rows if row["state"] in ("problem", "warning") and name in str(row)]
+    assert [row["check"] for row in wrong] == [check]
 
 
 def test_what_the_relay_does_not_see_is_said(doctor: Doctor, journal: Journal) -> None:
