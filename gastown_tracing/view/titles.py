@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from gastown_tracing.identity import SERVICE_NAME
+
 if TYPE_CHECKING:
     from gastown_tracing.journal.otlp import Span
 
@@ -156,11 +158,15 @@ def family(name: str) -> str:
 def process(attributes: Attributes, resource: Attributes) -> str:
     """Return the process that did it as `executable[pid]`: that of the span, else the one that recorded it.
 
-    Of a child whose process id nobody knows the executable alone.
+    Of a child whose process id nobody knows the executable alone, and of what another program exported
+    without saying which process it was, its service.
     """
     source = attributes if "process.executable.name" in attributes else resource
     pid, executable = text(source.get("process.pid")), text(source.get("process.executable.name"))
-    return f"{executable or text(resource.get('service.name'))}[{pid}]" if pid else executable
+    service = text(resource.get("service.name"))
+    if pid:
+        return f"{executable or service}[{pid}]"
+    return executable or (service if service != SERVICE_NAME else "")
 
 
 def interrupted(span: Span) -> bool:
