@@ -21,6 +21,7 @@ from tests.relay.relay_kit import (
     span_line,
     towards,
 )
+from tests.relay.service_kit import Town
 
 RUN = run_id(0)
 #: What every span holds and no empty request does.
@@ -160,3 +161,24 @@ def test_a_url_that_cannot_be_meant_keeps_what_is_recorded(
         assert (ship.shipper.status()["state"], ship.shipper.status()["last_error"]) == ("ok", None)
         ship.reconfigure(towards(server, GT_OTEL_TRACES_URL=url))
         wait_until(lambda: ship.shipper.status()["state"] == "failing", "the problem again")
+
+
+def test_a_relay_with_a_url_that_cannot_be_meant(
+    server: OtlpServer, journal_root: Path, env: dict[str, str]
+) -> None:
+    """Its status says so, and all of it goes out once config.json is put right."""
+    town = Town(journal_root, env)
+    try:
+        town.make(GT_OTEL_TRACES_URL="localhost:4318", GT_OTEL_LOGS_URL="none", GT_OTEL_METRICS_URL="none")
+        fill(town.journal, 5)
+        append(town.journal, f"runs/{RUN}", span_line(RUN, 5, name="gt.session"), "close.json")
+        town("relay", "start")
+        wait_until(lambda: town.status().get("workers", {}).get("traces", {}).get("pending_bytes"), "a look")
+        done = town("relay", "status")
+        assert done.returncode == 3
+        assert "GT_OTEL_TRACES_URL" in done.stdout
+        town.configure(GT_OTEL_TRACES_URL=server.url("traces"))
+        wait_until(lambda: {span_id(number) for number in range(6)} <= set(server.spans()), "all of them")
+        wait_until(lambda: town.status()["workers"]["traces"]["state"] == "ok", "health")
+    finally:
+        town.end()
