@@ -12,7 +12,6 @@ from gastown_tracing.doctor.canary import JSON, PROTOBUF, SERVICE, Canary, empty
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.masking import without_credentials
 from gastown_tracing.relay import addresses
-from gastown_tracing.relay.advice import advice
 from gastown_tracing.relay.settings import URLS
 
 if TYPE_CHECKING:
@@ -44,14 +43,22 @@ _STATUS = {
 
 
 def endpoint(
-    signal: str, given: Endpoint | None, query: str, deadline: Deadline, *, said: bool = False
+    signal: str,
+    given: Endpoint | None,
+    query: str,
+    deadline: Deadline,
+    *,
+    said: bool = False,
+    off: bool = False,
 ) -> Checks:
     """Yield how the endpoint of one signal is. `query` is the base of its query API, "" to guess it.
 
-    `said` is whether the settings have said already what is wrong with its URL.
+    `said` is whether the settings have said already what is wrong with its URL, `off` whether it is `none`.
     """
     if given is None:
-        yield ok("address", f"none: no {signal} are sent")
+        yield ok(
+            "address", f"{'switched off on purpose, by `none`' if off else 'not set'}: no {signal} are sent"
+        )
         return
     if given.problem and said:
         yield skipped("address", f"{URLS[signal]} cannot be used, as the settings say")
@@ -65,7 +72,7 @@ def endpoint(
         target = _Target(signal, given, deadline)
         answer = target.find_out()
     except web.Failed as error:
-        yield problem("answer", f"{error.step}: {error}", _advice(error, signal))
+        yield problem("answer", f"{error.step}: {error}", _advice(error, signal, given, deadline))
         return
     yield _judged(target, answer, (time.monotonic() - began) * 1000)
     yield from _clock(answer)
@@ -73,10 +80,20 @@ def endpoint(
         yield from _canary(target, query)
 
 
-def _advice(error: web.Failed, signal: str) -> str:
+def _advice(error: web.Failed, signal: str, given: Endpoint, deadline: Deadline) -> str:
     """Return what to do about a request without an answer."""
-    found = advice(str(error), URLS[signal]) if error.step == "TLS" else ""
-    return found if "http://" in found else _ADVICE[error.step]
+    if error.step == "TLS" and _speaks_http(web.Site(given.url), deadline):
+        return f"the endpoint speaks http: use http:// in {URLS[signal]}"
+    return _ADVICE[error.step]
+
+
+def _speaks_http(site: web.Site, deadline: Deadline) -> bool:
+    """Say whether a port without TLS answers HTTP; neither headers nor credentials go there."""
+    try:
+        web.request(web.Site(site.origin.replace("https://", "http://", 1)), deadline.left(_SECONDS))
+    except web.Failed:
+        return False
+    return True
 
 
 class _Target:

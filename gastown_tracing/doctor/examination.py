@@ -6,7 +6,7 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from gastown_tracing.config import Config
+from gastown_tracing.config import NO_ENDPOINT, Config
 from gastown_tracing.doctor import running
 from gastown_tracing.doctor.check import Deadline
 from gastown_tracing.doctor.clock import clock
@@ -45,10 +45,10 @@ def examine(
     if queries is not None:
         parts.append(("receiver", partial(receiver, telemetry, deadline)))
         sent, kept = _endpoints(telemetry, env)
-        parts += [
-            (signal, partial(endpoint, signal, sent.endpoint(signal), queries[signal], deadline, said=kept))
-            for signal in URLS
-        ]
+        for signal, name in URLS.items():
+            off = sent.get(name).strip().lower() == NO_ENDPOINT
+            given, query = sent.endpoint(signal), queries[signal]
+            parts.append((signal, partial(endpoint, signal, given, query, deadline, said=kept, off=off)))
     parts += tools(telemetry.journal, env)
     return running.examine(parts, deadline)
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Any
 
-from gastown_tracing import config
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
-from gastown_tracing.journal.layout import open_regular
-from gastown_tracing.relay import lock, status
+from gastown_tracing.relay import lock, losses, starting, status
+from gastown_tracing.relay.advice import advice
 from gastown_tracing.relay.files import Files
+from gastown_tracing.relay.logfile import tail
 from gastown_tracing.relay.settings import URLS, Settings
 from gastown_tracing.view.text import counted, duration, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from gastown_tracing.config import Telemetry
     from gastown_tracing.doctor.check import Check, Checks
+    from gastown_tracing.relay.losses import Loss
 
 #: Milliseconds that what was recorded may wait for its backend before it is worth a word.
 _LATE_MS = 30_000
 
-#: How much of the log's end is looked at, and how many of its lines are shown.
-_TAIL, _LINES = 4096, 3
+#: How many lines of the log are shown, and the last one of a relay that was not killed.
+_LINES, _ENDED = 3, "the relay has ended"
 
-_START = "`gt-trace relay start`"
+_START = starting.START
 
 
 def relay(telemetry: Telemetry) -> Checks:
@@ -42,39 +42,54 @@ def relay(telemetry: Telemetry) -> Checks:
         yield problem("process", f"{files.lock}: {error.strerror}", "give it back to the journal's owner")
         return
     if holder is None:
-        yield _absent(telemetry, found)
+        yield _absent(telemetry, found, files)
+        yield from _losses(found, files)
         yield from _tail(files)
         return
-    yield ok("process", f"runs: {holder}")
+    off = starting.switched_off(telemetry.config)
+    yield ok("process", f"runs: {holder}{f'; commands start none: {off}' if off else ''}")
     if status.age(found) > status.STALE:
         said = "status.json is missing or old: it hangs, or cannot write"
         yield problem("status", said, f"look into {files.log}; then `gt-trace relay stop` and {_START}")
+        yield from _losses(found, files)
         yield from _tail(files)
         return
     yield _state(found)
-    workers = list(_workers(found))
-    checks = [_worker(name, worker) for name, worker in workers]
+    known = Settings.read(journal).problems
+    checks = [_worker(name, worker, known) for name, worker in _workers(found)]
     yield from checks
-    yield from _left_out(workers, files)
+    yield from _losses(found, files)
     yield from _keeper(found)
     if any(check.state == "problem" for check in checks):
         yield from _tail(files)
 
 
-def _absent(telemetry: Telemetry, found: Mapping[str, Any]) -> Check:
+def _absent(telemetry: Telemetry, found: Mapping[str, Any], files: Files) -> Check:
+    """Return why there is none, what waits for one, and what starts it."""
     settings = Settings.read(telemetry.journal)
-    waiting = sum(_number(worker, "pending_bytes") for _, worker in _workers(found))
-    if telemetry.config.env.get(config.RELAY) and not telemetry.config.flag(config.RELAY):
-        return ok("process", f"none, as {config.RELAY} wants it; {_START} starts one all the same")
-    if waiting and any(settings.endpoint(signal) for signal in URLS):
-        return problem(
-            "process",
-            f"none runs, and {size(waiting)} wait to be sent",
-            f"{_START}; its log says why it ended",
-        )
-    if any(settings.endpoint(signal) for signal in URLS):
-        return warning("process", "none runs: nothing is sent before the next command starts one", _START)
-    return ok("process", "none runs; there are no endpoints, and the next command starts one")
+    sends = any(settings.endpoint(signal) for signal in URLS)
+    waiting = sum(_number(worker, "pending_bytes") for _, worker in _workers(found)) if sends else 0
+    outlook = starting.outlook(telemetry.journal, telemetry.config, files)
+    said = f"none runs{_end(found, files)}"
+    if waiting:
+        return problem("process", f"{said}, and {size(waiting)} wait to be sent", outlook)
+    if starting.switched_off(telemetry.config):
+        return ok("process", f"{said}; {outlook}")
+    if sends:
+        return warning("process", f"{said}: nothing is sent before one is started", outlook)
+    return ok("process", f"{said}; there are no endpoints; {outlook}")
+
+
+def _end(found: Mapping[str, Any], files: Files) -> str:
+    """Return how the last one ended, "" where there was none."""
+    if not found:
+        return ""
+    if found.get("state") == "stopped":
+        return ": the last one was told to end"
+    last = tail(files.log, 1)
+    if last and last[0].endswith(_ENDED):
+        return ": its log says why the last one ended"
+    return ": the last one was killed, or the machine went down: its log has no end"
 
 
 def _state(found: Mapping[str, Any]) -> Check:
@@ -99,8 +114,11 @@ def _workers(found: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]
             yield str(name), worker
 
 
-def _worker(name: str, worker: Mapping[str, Any]) -> Check:
-    """Return how one part is: what it has sent, what waits, and what went wrong last."""
+def _worker(name: str, worker: Mapping[str, Any], known: Sequence[str]) -> Check:
+    """Return how one part is: what it has sent, what waits, and what went wrong last.
+
+    `known` is what the checks of the settings say of them.
+    """
     state = str(worker.get("state", "unknown"))
     lag, waiting = _number(worker, "lag_ms"), _number(worker, "pending_bytes")
     said = state
@@ -108,36 +126,57 @@ def _worker(name: str, worker: Mapping[str, Any]) -> Check:
         said += f", {worker['sent']} sent"
     if waiting:
         said += f", {size(waiting)} wait" + (f", since {duration(lag * 1_000_000)}" if lag else "")
+    if worker.get("waiting_since"):
+        said += f", waiting for an answer since {worker['waiting_since']}"
     if state in ("ok", "off", "starting", "running"):
         if lag > _LATE_MS:
             return warning(name, said, "wait, or look whether the backend keeps up")
         return ok(name, said)
     error = worker.get("last_error")
-    message = error.get("message", "") if isinstance(error, dict) else error
+    message = str(error.get("message", "") if isinstance(error, dict) else error or "")
+    if message in known:
+        return skipped(name, f"{said}: {URLS.get(name, 'a setting')} cannot be used, as the settings say")
     if message:
         said += f": {message}"
-    return problem(name, said, "nothing is lost, it tries again: put right what it says; its log is below")
+    what = advice(message, URLS.get(name, "")) or "put right what it says"
+    return problem(name, said, f"{what}; nothing is lost, it tries again; its log is below")
 
 
-def _left_out(workers: list[tuple[str, Mapping[str, Any]]], files: Files) -> Checks:
-    """Yield what backends refused for good."""
-    dead = sum(_number(worker, "dead_letters") for _, worker in workers)
-    rejected = sum(_number(worker, "rejected") for _, worker in workers)
-    if dead or rejected:
-        said = f"{counted(dead, 'record')} set aside, {rejected} more that backends took and rejected"
-        yield warning("refused", said, f"{files.dead_letters}/reasons.jsonl and {files.log} say why")
+def _losses(found: Mapping[str, Any], files: Files) -> Checks:
+    """Yield what never reached a backend, and when: a problem for a day, then a fact."""
+    lost = losses.given_up(files, found)
+    if lost is not None:
+        said = f"{_when(lost, 'record')} given up unsent: the journal had reached GT_OTEL_HARD_CAP_BYTES"
+        yield _fresh("lost", lost, said, "put the endpoint right, or raise the cap in config.json")
     else:
-        yield ok("refused", "nothing was refused by a backend")
+        yield ok("lost", "nothing was given up unsent")
+    for signal, loss in losses.dead_letters(files, found).items():
+        metrics = signal == losses.METRICS
+        said = f"{_when(loss, 'point' if metrics else 'record')} refused by the backend"
+        remedy = "tried again in an hour" if metrics else "`gt-trace relay resend` sends them again"
+        where = f"{files.log if metrics else f'{files.dead_letters}/reasons.jsonl'} says why"
+        yield _fresh(f"refused {signal}", loss, said, f"{where}; {remedy}")
+    rejected = sum(_number(worker, "rejected") for _, worker in _workers(found))
+    if rejected:
+        said = f"{counted(rejected, 'record')} of requests that backends took otherwise"
+        yield warning("rejected", said, f"{files.dead_letters}/reasons.jsonl and {files.log} say why")
+
+
+def _when(loss: Loss, noun: str) -> str:
+    return counted(loss.records, noun) + (f", the last at {loss.last}," if loss.last else "")
+
+
+def _fresh(name: str, loss: Loss, said: str, remedy: str) -> Check:
+    if loss.fresh:
+        return problem(name, said, f"{remedy}; in 24 h this is no problem any more, but a fact")
+    return ok(name, said)
 
 
 def _keeper(found: Mapping[str, Any]) -> Checks:
-    """Yield what was given up for want of room, and why the journal is not kept in order."""
+    """Yield why the journal is not kept in order."""
     keeper = found.get("keeper")
     if not isinstance(keeper, dict):
         return
-    if lost := _number(keeper, "lost_records"):
-        said = f"{counted(lost, 'record')} given up unsent: the journal had reached GT_OTEL_HARD_CAP_BYTES"
-        yield problem("lost", said, "put the endpoint right, or raise the cap in config.json")
     if keeper.get("problem"):
         yield warning("keeping", str(keeper["problem"]), "put it right: closed runs stay where they are")
 
@@ -149,11 +188,4 @@ def _number(worker: Mapping[str, Any], key: str) -> int:
 
 def _tail(files: Files) -> Checks:
     """Yield the last lines of the log."""
-    try:
-        with open(files.log, "rb", opener=open_regular) as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-            lines = file.read(_TAIL).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return
-    for line in lines[-_LINES:]:
-        yield skipped("log", line)
+    yield from (skipped("log", line) for line in tail(files.log, _LINES))

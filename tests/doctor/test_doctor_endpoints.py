@@ -159,7 +159,7 @@ def test_how_far_a_request_came_is_said(
     found = doctor()
     assert found["traces", "answer"]["found"].startswith(said)
     assert (found.state("traces", "answer"), found.code) == ("problem", 1)
-    assert found["logs", "address"]["found"] == "none: no logs are sent"
+    assert found["logs", "address"]["found"] == "switched off on purpose, by `none`: no logs are sent"
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,22 @@ def test_without_endpoints_in_config_json_those_of_the_environment_are_tried(
     assert found["traces", "answer"]["found"].startswith("TCP: ")
 
 
+def test_tls_to_a_port_that_speaks_http_is_told_so(
+    server: OtlpServer, doctor: Doctor, journal: Journal
+) -> None:
+    url = server.url("traces").replace("http://", "https://")
+    journal.write_config({"GT_OTEL_TRACES_URL": url, **dict.fromkeys(URLS[1:], "none")})
+    said = doctor()["traces", "answer"]["advice"]
+    assert said == "the endpoint speaks http: use http:// in GT_OTEL_TRACES_URL"
+
+
 def test_a_receiver_that_is_none_is_a_problem(server: OtlpServer, doctor: Doctor, journal: Journal) -> None:
     """Something else listens at its address, and takes what comes at any path."""
     base = server.url("traces").removesuffix("/v1/traces")
     journal.write_config({"GT_OTEL_RECEIVER": f"{base}/token"})
-    assert doctor().state("receiver", "answer") in ("problem", "warning")
+    row = doctor()["receiver", "answer"]
+    assert row["state"] == "problem"
+    assert row["found"].startswith(f"no relay runs, and something at port {urlsplit(base).port} answers")
 
 
 def test_headers_go_to_the_origin_of_their_endpoint_alone(monkeypatch: pytest.MonkeyPatch) -> None:

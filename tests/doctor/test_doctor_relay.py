@@ -6,8 +6,10 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from gastown_tracing.journal import otlp, writer
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.relay import status
 from gastown_tracing.relay.files import Files
+from gastown_tracing.relay.logfile import iso
 from tests.api.sink import refusing
 from tests.processes import DEADLINE, wait_until
 from tests.relay.otlp_server import OtlpServer
@@ -56,10 +59,12 @@ def test_a_relay_that_runs_is_well(
             server.wait_for("traces", 1)
             wait_until(lambda: status.read(Files(journal))["workers"]["traces"]["sent"] == 1, "it says so")
             found = doctor()
-    assert found["relay", "process"]["found"] == f"runs: pid {process.pid}"
+    said = f"runs: pid {process.pid}; commands start none: GT_OTEL_RELAY=false in the environment"
+    assert found["relay", "process"]["found"] == said
     assert found["relay", "traces"]["found"].startswith("ok, 1 sent")
-    assert found.state("relay", "refused") == "ok"
-    assert found["receiver", "answer"]["found"] == "takes OTLP, and nothing at another path"
+    assert not status.read(Files(journal))["receiver"]["refused"], "the doctor is nobody who was refused"
+    assert found.state("relay", "lost") == "ok"
+    assert found["receiver", "answer"]["found"] == "takes OTLP"
     assert found.code == 0
 
 
@@ -94,8 +99,15 @@ def test_a_relay_that_was_killed_is_missed(doctor: Doctor, journal: Journal, env
             )
             os.kill(process.pid, signal.SIGKILL)
             process.wait()
-        assert "wait to be sent" in doctor("--offline", GT_OTEL_RELAY="true")["relay", "process"]["found"]
-        assert doctor("--offline", GT_OTEL_RELAY="false").state("relay", "process") == "ok"
+        row = doctor("--offline", GT_OTEL_RELAY="true")["relay", "process"]
+        assert "was killed, or the machine went down: its log has no end" in row["found"]
+        assert "wait to be sent" in row["found"]
+        assert row["advice"].startswith("the next command that records starts one")
+        Path(Files(journal).asked).touch()
+        row = doctor("--offline", GT_OTEL_RELAY="true")["relay", "process"]
+        assert "one at once, the next command that records in " in row["advice"]
+        row = doctor("--offline", GT_OTEL_RELAY="false")["relay", "process"]
+        assert "switched off (GT_OTEL_RELAY=false in the environment)" in row["advice"]
         journal.write_config({})
         assert doctor("--offline", GT_OTEL_RELAY="true").state("relay", "process") == "ok"
 
@@ -113,6 +125,38 @@ def test_what_was_given_up_unsent_is_a_problem(doctor: Doctor, journal: Journal,
             process.send_signal(signal.SIGCONT)
     assert (found.state("relay", "lost"), found.state("relay", "keeping")) == ("problem", "warning")
     assert found["relay", "lost"]["found"].startswith("7 records given up unsent")
+
+
+@pytest.mark.parametrize(("days", "state"), [(0, "problem"), (2, "ok")])
+def test_what_was_lost_is_said_without_a_relay_too(
+    days: int, state: str, doctor: Doctor, journal: Journal
+) -> None:
+    """By relay/lost.json and the dead letters, with the time; after a day it is a fact."""
+    files, when = Files(journal), iso(time.time() - days * 86_400)
+    Path(files.dead_letters).mkdir(parents=True)
+    Path(files.lost).write_text(json.dumps({"records": 7, "bytes": 70, "last": when}))
+    Path(files.dead_letters, "logs.jsonl").write_text("{}\n")
+    Path(files.dead_letters, "reasons.jsonl").write_text(json.dumps({"signal": "logs", "time": when}) + "\n")
+    found = doctor("--offline")
+    assert (found.state("relay", "lost"), found.state("relay", "refused logs")) == (state, state)
+    assert found["relay", "lost"]["found"].startswith(f"7 records, the last at {when}, given up unsent")
+    assert found["relay", "refused logs"]["found"].startswith(f"1 record, the last at {when}, refused")
+    assert found.code == (1 if state == "problem" else 0)
+
+
+def test_a_port_that_another_has_is_named(doctor: Doctor, journal: Journal, env: dict[str, str]) -> None:
+    """The relay runs, so nobody is told to start it."""
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        journal.write_config({"GT_OTEL_RECEIVER": f"http://127.0.0.1:{port}/{'t' * 22}"})
+        with relay(journal, env):
+            waits = lambda: status.read(Files(journal))["receiver"]["state"] == "waiting"  # noqa: E731 # waited for below
+            wait_until(waits, "it cannot listen")
+            row = doctor()["receiver", "answer"]
+    assert row["state"] == "problem"
+    assert row["found"] == f"the relay cannot listen: port {port}: Address already in use"
+    assert f"another program has port {port}" in row["advice"]
+    assert "relay start" not in row["advice"]
 
 
 @pytest.mark.parametrize(
