@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from gastown_tracing.setup import SHUTDOWN_TIMEOUT
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
+#: Seconds after which a SIGTERM that nobody has begun to handle is sent once more.
+_PATIENCE = 0.5
 #: The priority of our end among multiprocessing's finalizers: after the program's own.
 _LATE = -100
 
@@ -83,15 +86,73 @@ class Termination:
 
 #: Whose records SIGTERM sends, None for nobody's.
 _in_force: Termination | None = None
+#: Whether the handler of SIGTERM has begun.
+_handling = False
 
 
 def on_sigterm(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 # a handler's signature
     """Handle SIGTERM for whatever `init()` has set up last; a second one kills at once."""
+    global _handling  # noqa: PLW0603 # one process, one handler
+    _handling = True
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if _in_force is None:
         os.kill(os.getpid(), signal.SIGTERM)
     else:
         _in_force.obey()
+
+
+_forking = threading.local()
+
+
+def _hold() -> None:
+    """Keep SIGTERM waiting while a child is forked.
+
+    Python forgets what signals came to a child before it knew that it was one: a pool whose worker forgot
+    that it was terminated would wait for it for ever.
+    """
+    if _in_force is not None:
+        _forking.mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _let_go() -> None:
+    mask, _forking.mask = getattr(_forking, "mask", None), None
+    if mask is not None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+os.register_at_fork(before=_hold, after_in_parent=_let_go, after_in_child=_let_go)
+
+
+def _insist() -> None:
+    """Let no worker of multiprocessing miss a SIGTERM that we handle: its pool would wait for it for ever.
+
+    Python handles a signal between two of its own steps. One that comes when a wait in C is about to begin is
+    handled after that, and a worker can wait for a lock whose holder was terminated. So a thread is told of
+    each signal, and repeats one that was not handled.
+    """
+    if signal.getsignal(signal.SIGTERM) is not on_sigterm:
+        return
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    try:
+        others = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    except ValueError:  # not the main thread
+        others = tell
+    if others not in (-1, tell):  # the program's own, such as asyncio's
+        signal.set_wakeup_fd(others)
+    if others != -1:
+        os.close(told)
+        os.close(tell)
+        return
+    threading.Thread(target=_repeat, args=(told,), name="gastown-tracing SIGTERM", daemon=True).start()
+
+
+def _repeat(told: int) -> None:
+    while number := os.read(told, 1):
+        if number[0] == signal.SIGTERM:
+            time.sleep(_PATIENCE)
+            if not _handling:
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 class WorkersEnd:
@@ -121,3 +182,4 @@ class WorkersEnd:
     def _register(self) -> None:
         util = sys.modules["multiprocessing.util"]
         util.Finalize(None, self._shutdown, exitpriority=_LATE)
+        _insist()
