@@ -63,7 +63,9 @@ def test_endpoints_go_to_the_config(gt_trace: Run, env: dict[str, str], journal_
     """URLs and OTLP settings are kept in config.json, private, and added to what is there; none is
     exported.
     """
-    first = gt_trace("env", env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_LOGS_URL": "http://l/x"})
+    first = gt_trace(
+        "env", env={**env, "OTEL_EXPORTER_OTLP_HEADERS": "a=b", "GT_OTEL_LOGS_URL": "http://l/x"}
+    )
     second = gt_trace("env", "--traces-url", "http://t/v1/traces", "--metrics-url", "none")
     assert first.stdout == second.stdout == f"export GT_OTEL_JOURNAL='{journal_root}'\n"
     config = journal_root / "config.json"
