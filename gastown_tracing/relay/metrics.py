@@ -42,6 +42,9 @@ TIDIED = SAVED = 60.0
 #: Bytes of the journal that are taken in one go.
 BATCH = 2 << 20
 
+#: How old the point may be, in ns, at which a series began: Prometheus takes none older than an hour by
+#: itself, and refuses the request.
+_YOUNG_NS = 1800 * 1_000_000_000
 #: How far ahead a clock is wrong, in ns: VictoriaMetrics takes two days, others less.
 _AHEAD_NS = 2 * 24 * 3600 * 1_000_000_000
 #: Seconds between two looks at the clock.
@@ -257,6 +260,7 @@ class MetricsWorker:
             self._save(now, force=last)
             return
         self._book.exported_ns = max(self._clock(), self._book.exported_ns + STEP_NS)
+        self._unsaved = self._book.let_begin(self._book.exported_ns - _YOUNG_NS) or self._unsaved
         turn, entries = self._book.snapshot(self._exported)
         if not self._save(now, force=last):
             return

@@ -298,6 +298,15 @@ class Book:
         turn, self.turn = self.turn, self.turn + 1
         return turn, found
 
+    def let_begin(self, before_ns: int) -> bool:
+        """Take series that began before then as known: say whether there was one that was not."""
+        found = False
+        for entry in self._entries():
+            series = entry.series
+            if not isinstance(series, Gauge) and not series.begun and series.start_ns < before_ns:
+                series.begun = found = True
+        return found
+
     def drop_gauges(self, before_ns: int) -> None:
         """Forget gauges that nobody has set since then."""
         for family in self._families.values():

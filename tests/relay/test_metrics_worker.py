@@ -114,6 +114,20 @@ def test_a_series_that_begins_later_was_nothing_at_the_last_export(journal: Jour
     assert first["startTimeUnixNano"] == first["timeUnixNano"] >= before
 
 
+def test_a_series_that_began_long_ago_does_not_begin_there(journal: Journal, tmp_path: Path) -> None:
+    """Some backends refuse a request with a point of hours ago: it is told when it began, and no more."""
+    with OtlpServer(tmp_path / "keeps", keep=True) as server:
+        config(journal, server.url("metrics"))
+        begun = time.time_ns() - 2 * 3600 * 10**9
+        append(journal, bd_call(time_ns=begun))
+        with worker(journal):
+            wait_until(lambda: total(server) == 1, "the record")
+        first = came(server, CALLS)[0]
+    assert first["asInt"] == 1
+    assert first["startTimeUnixNano"] == begun - STEP_NS
+    assert first["timeUnixNano"] > begun + 3600 * 10**9
+
+
 def test_what_has_not_changed_is_exported_again_but_not_saved(journal: Journal, tmp_path: Path) -> None:
     """A curve has a point at each interval; the checkpoint is written where there is something to write."""
     with OtlpServer(tmp_path / "keeps", keep=True) as server:
