@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
+from gastown_tracing.doctor import backends
+from gastown_tracing.doctor.check import Deadline
+from gastown_tracing.doctor.endpoints import endpoint
 from gastown_tracing.journal.layout import Journal
+from gastown_tracing.relay.settings import Settings
 from tests.peers.jaeger import needs_jaeger, running_jaeger
 from tests.peers.tempo import needs_tempo, running_tempo
 from tests.peers.victoria import (
@@ -59,6 +65,29 @@ def test_a_limit_of_tempo_is_warned_of(
     assert found.state("traces", "max_bytes_per_trace") == state
 
 
+@needs_jaeger
+@needs_tempo
+def test_one_backend_that_shows_the_canary_is_enough(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Traces go to Tempo, and a Jaeger answers queries on the same host: nobody is warned of that."""
+    for name in ("jaeger", "tempo"):
+        (tmp_path / name).mkdir()
+    with running_jaeger(tmp_path / "jaeger") as jaeger, running_tempo(tmp_path / "tempo", 0) as tempo:
+        ports = {"Jaeger": jaeger.url, "Tempo": tempo.url}
+        found = [
+            dataclasses.replace(backend, port=urlsplit(ports[backend.name]).port)
+            for backend in backends.BACKENDS
+            if backend.name in ports
+        ]
+        monkeypatch.setattr(backends, "BACKENDS", tuple(found))
+        journal.write_config({**NONE, "GT_OTEL_TRACES_URL": tempo.traces_url})
+        given = Settings.read(journal).endpoint("traces")
+        checks = {check.name: check for check in endpoint("traces", given, "", Deadline(16))}
+    assert checks["canary"].state == "ok"
+    assert checks["canary"].found.startswith(f"sent, and Tempo at {tempo.url} shows it")
+
+
 @needs_victoria_metrics
 def test_names_with_dots_are_warned_of(doctor: Doctor, journal: Journal, tmp_path: Path) -> None:
     """VictoriaMetrics without -opentelemetry.usePrometheusNaming."""
@@ -78,6 +107,6 @@ def test_another_backend_at_the_query_is_said(doctor: Doctor, journal: Journal, 
         journal.write_config({**NONE, "GT_OTEL_TRACES_URL": one.traces_url})
         wrong = doctor("--traces-query", two.url)
         none = doctor("--traces-query", one.traces_url)
-    assert "does not show it" in wrong["traces", "canary"]["found"]
+    assert "not shown by Jaeger at" in wrong["traces", "canary"]["found"]
     assert "no backend known to us answers" in none["traces", "canary"]["found"]
     assert (wrong.state("traces", "canary"), none.state("traces", "canary")) == ("warning", "warning")
