@@ -98,7 +98,7 @@ def test_processes_that_really_run_are_counted_one_by_one(
 def test_a_town_of_five_calls_has_rates_shares_and_quantiles(
     journal: Journal, victoria: VictoriaMetrics
 ) -> None:
-    """Each series has only ever been 1 or so, and began when it did: what it first was counts all the same."""
+    """Each series has only ever been 1 or so, and began when it did: its first value counts all the same."""
     now = time.time_ns()
     for subcommand in ("list", "show", "create", "update"):
         facts = {"subcommand": subcommand, "duration_ms": 20.0, "status": "ok"}
