@@ -139,7 +139,7 @@ def _worker(name: str, worker: Mapping[str, Any], known: Sequence[str]) -> Check
     if message:
         said += f": {message}"
     what = advice(message, URLS.get(name, "")) or "put right what it says"
-    return problem(name, said, f"{what}; nothing is lost, it tries again; its log is below")
+    return problem(name, said, f"{what}; nothing is lost, it tries again")
 
 
 def _losses(found: Mapping[str, Any], files: Files) -> Checks:
