@@ -11,8 +11,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# No test measures time: a machine that is busy fails none.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 #: What the machine itself may have set and no test may see.
 LEAKING_PREFIXES = (
