@@ -95,3 +95,18 @@ def tmux_socket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     subprocess.run(
         ["tmux", "-S", socket, "kill-server"], env=clean_environ(), capture_output=True, check=False
     )
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a file system of 512 KiB; it is gone with the process that holds it."""
+    if os.geteuid() or shutil.which("unshare") is None:
+        pytest.skip("only root can mount a tmpfs, with unshare")
+    script = f'mount -t tmpfs -o size=512k none "{tmp_path}" && echo ready && exec sleep 1000'
+    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
+        try:
+            if not holder.stdout or holder.stdout.readline() != "ready\n":
+                pytest.skip("a tmpfs cannot be mounted here")
+            yield Path(f"/proc/{holder.pid}/root{tmp_path}")
+        finally:
+            holder.kill()

@@ -3,34 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from gastown_tracing.journal import closed, reader
 from gastown_tracing.journal.layout import create
 from gastown_tracing.relay.lock import Lock
 from tests.relay.keep_kit import DAY, NOON, House, closed_run, shelved, tree
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a file system of 512 KiB; it is gone with the process that holds it."""
-    if os.geteuid() or shutil.which("unshare") is None:
-        pytest.skip("only root can mount a tmpfs, with unshare")
-    script = f'mount -t tmpfs -o size=512k none "{tmp_path}" && echo ready && exec sleep 1000'
-    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
-        try:
-            if not holder.stdout or holder.stdout.readline() != "ready\n":
-                pytest.skip("a tmpfs cannot be mounted here")
-            yield Path(f"/proc/{holder.pid}/root{tmp_path}")
-        finally:
-            holder.kill()
 
 
 def fill(disk: Path) -> None:

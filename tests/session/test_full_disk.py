@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,21 +13,6 @@ from session_kit import Sessions, fill, gone, until
 from gastown_tracing.journal.layout import Journal
 
 FULL = "No space left on device"
-
-
-@pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """Return a file system of 512 KiB; it is gone with the process that holds it."""
-    if os.geteuid() or shutil.which("unshare") is None:
-        pytest.skip("only root can mount a tmpfs, with unshare")
-    script = f'mount -t tmpfs -o size=512k none "{tmp_path}" && echo ready && exec sleep 1000'
-    with subprocess.Popen(["unshare", "-m", "sh", "-c", script], stdout=subprocess.PIPE, text=True) as holder:
-        try:
-            if not holder.stdout or holder.stdout.readline() != "ready\n":
-                pytest.skip("a tmpfs cannot be mounted here")
-            yield Path(f"/proc/{holder.pid}/root{tmp_path}")
-        finally:
-            holder.kill()
 
 
 @pytest.fixture
