@@ -41,6 +41,8 @@ _KNOWN, _SHORT = 4096, 200
 _double = struct.Struct("<d").pack
 _STRINGS: dict[tuple[str, str], bytes] = {}
 _INTEGERS: dict[tuple[str, str], bytes] = {}
+#: Ids that many records have: those of traces and of parents.
+_IDS: dict[str, bytes] = {}
 
 
 class Encoder:
@@ -81,10 +83,8 @@ class Encoder:
             self._heads[common] = self._head(common)
         resource, scope, url = self._heads[common]
         if own:
-            resource += _ATTRIBUTE_OF_RESOURCE + _pair("process.pid", {"intValue": int(own[0])})
-            resource += _ATTRIBUTE_OF_RESOURCE + _pair(
-                "service.instance.id", {"stringValue": own[1].decode()}
-            )
+            pid = b"\x18" + _varint(int(own[0]))
+            resource += b"%b%b%b%b" % (_ATTRIBUTE_OF_RESOURCE, _sized(_PID + _sized(pid)), _INSTANCE, own[1])
         inner = scope + b"".join([b"\x12" + _sized(record) for record in records])
         return b"\x0a" + _sized(b"\x0a" + _sized(resource) + b"\x12" + _sized(inner) + url)
 
@@ -129,7 +129,7 @@ def encode_span(found: Any) -> bytes:
     """Return the span of OTLP JSON as protobuf. Raises one of MALFORMED."""
     get = found.get
     message = Span(
-        trace_id=_id(found["traceId"], 16),
+        trace_id=_shared_id(found["traceId"], 16),
         span_id=_id(found["spanId"], 8),
         name=get("name", ""),
         kind=_enum(get("kind", 0), _KINDS),
@@ -138,7 +138,7 @@ def encode_span(found: Any) -> bytes:
         end_time_unix_nano=int(get("endTimeUnixNano", 0)),
     )
     if parent := get("parentSpanId"):
-        message.parent_span_id = _id(parent, 8)
+        message.parent_span_id = _shared_id(parent, 8)
     if not _USUAL.issuperset(found):
         _rest_of_span(message, found)
     return message.SerializeToString() + _pairs(_ATTRIBUTE_OF_SPAN, found)
@@ -183,12 +183,23 @@ def encode_log(found: Any) -> bytes:
         dropped_attributes_count=int(get("droppedAttributesCount", 0)),
     )
     if trace_id := get("traceId"):
-        message.trace_id = _id(trace_id, 16)
+        message.trace_id = _shared_id(trace_id, 16)
     if span_id := get("spanId"):
         message.span_id = _id(span_id, 8)
     if body := get("body"):
         _value(message.body, body)
     return message.SerializeToString() + _pairs(_ATTRIBUTE_OF_LOG, found)
+
+
+def _shared_id(text: str, size: int) -> bytes:
+    found = _IDS.get(text)
+    if found is None:
+        if len(_IDS) >= _KNOWN:
+            _IDS.clear()
+        found = _IDS[text] = _id(text, size)
+    elif len(found) != size:
+        raise ValueError("an id that is none")
+    return found
 
 
 def _id(text: str, size: int) -> bytes:
@@ -207,16 +218,17 @@ def _enum(value: Any, highest: int) -> Any:
 def _sized(data: bytes) -> bytes:
     """Return `data` behind its length, as a field of protobuf has it."""
     size = len(data)
-    if size < 0x80:
-        return bytes((size,)) + data
-    if size < 0x4000:
-        return bytes((size & 0x7F | 0x80, size >> 7)) + data
-    head = bytearray()
-    while size >= 0x80:
-        head.append(size & 0x7F | 0x80)
-        size >>= 7
-    head.append(size)
-    return bytes(head) + data
+    return (_LENGTHS[size] if size < len(_LENGTHS) else _varint(size)) + data
+
+
+def _varint(number: int) -> bytes:
+    """Return a number from 0 on as protobuf has it: seven bits a byte, the lowest first."""
+    found = bytearray()
+    while number >= 0x80:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
 
 
 def _pairs(tag: bytes, found: Any) -> bytes:
@@ -299,5 +311,8 @@ _SCALARS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "bytesValue": ("bytes_value", _bytes),
 }
 
-#: An attribute service.instance.id, up to its 36 characters.
-_INSTANCE = _pair("service.instance.id", {"stringValue": "0" * 36})[:-36]
+#: The short numbers, which most lengths are.
+_LENGTHS = [_varint(number) for number in range(2048)]
+#: An attribute process.pid, up to its value; service.instance.id as a resource's, up to its 36 characters.
+_PID = b"\x0a\x0bprocess.pid\x12"
+_INSTANCE = _ATTRIBUTE_OF_RESOURCE + _pair("service.instance.id", {"stringValue": "0" * 36})[:-36]
