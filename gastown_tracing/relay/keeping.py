@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from gastown_tracing.relay.sources import Sources
 
 #: Seconds between two looks at which sessions live, at what can be moved, at what has to go, at the rest.
-REAPED, MOVED, RETAINED, TIDIED = 10.0, 10.0, 60.0, 86_400.0
+REAPED, MOVED, RETAINED, TIDIED = 15.0, 10.0, 60.0, 86_400.0
 
 
 class Keeper:
