@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
-import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gastown_tracing.journal.layout import Journal, load_json, read_text, write_atomic
+from gastown_tracing.journal.layout import Journal, load_json, lock, read_text, write_atomic
 
 #: How often, and how many seconds apart, a lock is asked for that somebody holds for a moment.
 _ATTEMPTS, _PAUSE = 100, 0.01
@@ -24,7 +22,7 @@ def change(journal: Journal, updates: Callable[[Mapping[str, str]], Mapping[str,
     """
     directory = os.open(journal.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _lock(directory)
+        lock(directory, _ATTEMPTS, _PAUSE)  # who holds it longer is stopped, or broken: nobody waits for ever
         found = _read(journal)
         known = {name: value for name, value in found.items() if isinstance(value, str)}
         wanted = {**known, **updates(known)}
@@ -46,14 +44,3 @@ def _read(journal: Journal) -> dict[str, Any]:
 def _write(journal: Journal, settings: Mapping[str, Any]) -> None:
     pairs = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in settings.items())
     write_atomic(journal.config_path, f"{{\n{pairs}\n}}\n")
-
-
-def _lock(directory: int) -> None:
-    """Wait for the lock, but not for ever: who holds it that long is stopped, or broken."""
-    for _ in range(_ATTEMPTS):
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_PAUSE)
-        else:
-            return

@@ -100,7 +100,8 @@ def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
         raise OSError(EACCES, "the journal's directory belongs to another user", root)
     directory = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
     try:
-        _lock(directory, root)
+        if not lock(directory, _ATTEMPTS, _PAUSE):
+            raise OSError(EAGAIN, "another process is still making the journal", root)
         if not journal.exists():
             _refuse_others(root)
             for name in DIRECTORIES:
@@ -113,17 +114,21 @@ def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
     return journal
 
 
-def _lock(directory: int, root: str) -> None:
+def lock(descriptor: int, attempts: int, pause: float) -> bool:
+    """Lock an open file for this process; False where others still hold it after so many attempts.
+
+    `pause` is the seconds between two. Raises OSError.
+    """
     import fcntl  # not built into every interpreter, and most shims find their journal made
 
-    for _ in range(_ATTEMPTS):
+    for _ in range(attempts):
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(_PAUSE)
+            time.sleep(pause)
         else:
-            return
-    raise OSError(EAGAIN, "another process is still making the journal", root)
+            return True
+    return False
 
 
 def _refuse_others(root: str) -> None:
