@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -33,8 +32,6 @@ def examine(
     `queries` are the bases of the query APIs by signal, "" to guess one; None: open no connection. What takes
     longer than `seconds` is given up.
     """
-    # It logs headers that it cannot read as they stand, secrets included; the settings' checks name them.
-    logging.getLogger("opentelemetry.util.re").disabled = True
     deadline = Deadline(seconds)
     parts: list[tuple[str, Part]] = [
         ("settings", partial(settings, telemetry, env)),

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from gastown_tracing.config import Config, Setting, Telemetry
     from gastown_tracing.doctor.check import Check, Checks
 
-DISABLED = "OTEL_SDK_DISABLED"
 HERE, FILE = "environment", "config.json"
 
 #: What the relay reads as well, which knows config.json alone; `gt-trace env` does not write these.

@@ -19,7 +19,7 @@ URLS = {"traces": config.TRACES_URL, "metrics": config.METRICS_URL, "logs": conf
 #: Where OTLP/HTTP has each signal (OTLP specification, "OTLP/HTTP Request").
 PATHS = {signal: f"/v1/{signal}" for signal in URLS}
 #: VictoriaMetrics takes metrics at this path, too, and VictoriaLogs log records below that one.
-_VICTORIA_METRICS, _VICTORIA_LOGS = "/opentelemetry/api/v1/push", "/insert/opentelemetry/"
+_VICTORIA_METRICS, VICTORIA_LOGS = "/opentelemetry/api/v1/push", "/insert/opentelemetry/"
 
 _HOST = re.compile(r"[^\s\x00-\x1f\x7f]+")
 
@@ -86,7 +86,7 @@ def _owner(path: str) -> str:
     for signal, its in PATHS.items():
         if path.endswith(its):
             return signal
-    if _VICTORIA_LOGS in f"{path}/":
+    if VICTORIA_LOGS in f"{path}/":
         return "logs"
     return "metrics" if path.endswith(_VICTORIA_METRICS) else ""
 

@@ -30,8 +30,8 @@ GZIP = "gzip"
 #: The values of OTEL_EXPORTER_OTLP_PROTOCOL that stand for OTLP/HTTP.
 PROTOCOLS = ("http/json", "http/protobuf")
 
-#: VictoriaLogs takes OTLP at this path. Where nobody names the fields of its streams, each process is one.
-_VICTORIA_LOGS, _STREAM_FIELDS = "/insert/opentelemetry/", "vl-stream-fields"
+#: Where nobody names the fields of VictoriaLogs' streams, each process is one.
+_STREAM_FIELDS = "vl-stream-fields"
 _STREAMS = ("service.name", "gt.role", "gt.rig", "gt.agent")
 
 
@@ -125,7 +125,7 @@ class Settings:
         found = dict(parse_env_headers(given, liberal=True))
         if len(found) < sum(bool(part.strip()) for part in given.split(",")):
             self.problems.append(f"{variable}: a header is given twice or is not NAME=VALUE")
-        if _VICTORIA_LOGS in url and _STREAM_FIELDS not in found:  # whose names are in lower case
+        if addresses.VICTORIA_LOGS in url and _STREAM_FIELDS not in found:  # whose names are in lower case
             found[_STREAM_FIELDS] = ",".join(_STREAMS)
         return found
 
