@@ -114,11 +114,11 @@ def _begin(telemetry: Telemetry) -> None:
     if not telemetry.on:
         return
     from gastown_tracing import init
-    from gastown_tracing.journal.index import forget_beads
+    from gastown_tracing.journal.index import forget
 
     init("gastown")
     if telemetry.journal.owned():
-        forget_beads(telemetry.journal)
+        forget(telemetry.journal)
 
 
 def _watch(probe: Probe, seconds: float, count: int | None, say: Callable[[list[Row]], None]) -> bool:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gastown_tracing.journal.index import KEPT, forget_beads
+from gastown_tracing.journal.index import KEPT, forget
 from gastown_tracing.journal.layout import list_directory, load_json, open_regular, path_exists, read_text
 from propagation.run import parse_run_id
 
@@ -31,8 +31,8 @@ class Tidier:
         self.dropped = 0
 
     def daily(self) -> None:
-        """Forget panes and beads of more than 30 days ago, but no pane of a run that is open."""
-        forget_beads(self._journal)
+        """Forget panes and entries of the index of more than 30 days ago, but no pane of an open run."""
+        forget(self._journal)
         directory, oldest = self._journal.panes_dir, time.time() - KEPT
         for name in list_directory(directory):
             path = f"{directory}/{name}"

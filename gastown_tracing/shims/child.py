@@ -171,9 +171,14 @@ def _check(file: bytes) -> None:
         raise OSError(errno.EACCES, "permission denied")
 
 
-def replace(argv: "list[bytes]", env: "Mapping[bytes, bytes]", caller: Caller) -> "NoReturn":
-    """Become the command: nothing of us is left. Raises OSError when it cannot be run."""
-    file = find(argv[0], env.get(b"PATH"))
+def replace(
+    argv: "list[bytes]", env: "Mapping[bytes, bytes]", caller: Caller, file: bytes = b""
+) -> "NoReturn":
+    """Become the command: nothing of us is left. Raises OSError when it cannot be run.
+
+    `file` is its program, by default what PATH has.
+    """
+    file = file or find(argv[0], env.get(b"PATH"))
     caller.restore()
     _execute(file, argv, env)
 
@@ -199,7 +204,9 @@ def start(
     """
     inherited = _signal.getsignal(_signal.SIGCHLD)
     if wrap and inherited != _signal.SIG_IGN and _have_setpriv():
-        wrapped = [b"setpriv", b"--pdeathsig", b"KILL", b"--", *argv]
+        # setpriv looks a name up in PATH, where a shim may stand before the program that is meant.
+        command = argv if find(argv[0], env.get(b"PATH")) == file else [file, *argv[1:]]
+        wrapped = [b"setpriv", b"--pdeathsig", b"KILL", b"--", *command]
         return posix.posix_spawn(SETPRIV, wrapped, env, setsigmask=caller.mask, setsigdef=caller.reset)
     # With SIGCHLD ignored the kernel would reap the child and its exit code would be lost.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)

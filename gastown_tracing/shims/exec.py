@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from gastown_tracing.events.schema import Value
     from gastown_tracing.shims.plan import Plan
+    from gastown_tracing.shims.seen import Seen
 
 PROGRAM = "gt-trace exec"
 USAGE = "usage: gt-trace exec [--event EVENT] [--name NAME] [--attr KEY=VALUE]… -- COMMAND [ARGUMENT]…"
@@ -53,10 +54,11 @@ COMMANDS = ("exec", "bd.call", "git.operation", "gt.command")
 class Request:
     """What to run (`argv`, as bytes) and as what: the event, the span's name, given attributes.
 
-    `environ` is the environment that our caller handed us for it.
+    `environ` is the environment that our caller handed us for it. Where a shim asks, `program` is the one it
+    stands for, `file` the real one, and `seen` what the command line is (None: nobody wants to see it).
     """
 
-    __slots__ = ("argv", "attributes", "environ", "event", "name")
+    __slots__ = ("argv", "attributes", "environ", "event", "file", "name", "program", "seen")
 
     def __init__(self, argv: list[bytes], event: str, name: str, attributes: "dict[str, Value]") -> None:
         self.argv = argv
@@ -64,6 +66,9 @@ class Request:
         self.name = name
         self.attributes = attributes
         self.environ = child.environment()
+        self.program = ""
+        self.file = b""
+        self.seen: Seen | None = None
 
 
 def parse(arguments: "Sequence[str]") -> Request:
@@ -94,6 +99,19 @@ def parse(arguments: "Sequence[str]") -> Request:
     if not rest:
         raise UsageError(f"no command given; {USAGE}")
     return Request([encode(argument) for argument in rest], event, name, attributes)
+
+
+def from_shim(arguments: "Sequence[str]") -> Request:
+    """Return the request of a shim: `--shim PROGRAM --file FILE -- NAME ARGUMENT…`."""
+    from gastown_tracing.shims.classify import classify  # `gt-trace exec` is told what its command is
+
+    _, program, _, file, _, *words = arguments
+    seen = classify(program, [readable(word) for word in words[1:]])
+    request = Request([encode(word) for word in words], "exec", "", {})
+    request.program, request.file, request.seen = program, encode(file), seen
+    if seen is not None:
+        request.event, request.attributes = seen.event, seen.attributes
+    return request
 
 
 def _quoted(text: str) -> str:
@@ -148,18 +166,19 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
     `bundle` asks for the bundle below that root to be made afterwards.
     """
     try:
-        request = parse(arguments)
+        request = from_shim(arguments) if arguments[:1] == ["--shim"] else parse(arguments)
     except UsageError as error:
         if not str(error):
             posix.write(1, f"{HELP}\n".encode())
             posix._exit(0)  # asked for
         say(f"{PROGRAM}: {error}")
         posix._exit(USAGE_ERROR)
+    plan = None
     try:
-        plan = make(decode(request.environ), PROGRAM)
+        if not request.program or request.seen is not None:
+            plan = make(decode(request.environ), PROGRAM)
     except Exception as error:  # the command must run whatever is wrong with us
         debug(PROGRAM, f"not recorded: {describe(error)}")
-        plan = None
     if plan is None:
         _replace(request, caller)
     else:
@@ -168,7 +187,7 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
 
 def _replace(request: Request, caller: child.Caller) -> "NoReturn":
     try:
-        child.replace(request.argv, request.environ, caller)
+        child.replace(request.argv, request.environ, caller, request.file)
     except OSError as error:
         posix._exit(_cannot_run(request, error))  # as a shell would
 
@@ -221,7 +240,7 @@ def _write_bundle(root: str) -> None:
 def _start(request: Request, caller: child.Caller, plan: "Plan", span_id: str) -> tuple[int, int]:
     """Start the command; return its process id, or 0 and the exit code that says why it could not be run."""
     try:
-        file = child.find(request.argv[0], request.environ.get(b"PATH"))
+        file = request.file or child.find(request.argv[0], request.environ.get(b"PATH"))
         try:
             environ = _environment(request, plan, span_id)
         except Exception as error:  # the command runs with its caller's own environment

@@ -73,6 +73,7 @@ GROUPS = (
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     ("gastown_tracing.words", "gastown_tracing.masking", "gastown_tracing.events.cleaning"),
     ("propagation.scan",),
+    ("gastown_tracing.shims.seen", "gastown_tracing.shims.classify"),
     (
         "gastown_tracing.beads",
         "gastown_tracing.shims.asking",
@@ -223,17 +224,23 @@ def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
 
 def without_us(arguments: list[str]) -> None:
     """Become the command that these arguments of `gt-trace exec` name; exits with 127 where there is none."""
-    rest = list(arguments)
+    rest, file = list(arguments), ""
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
         if option == "--":
             break
         if "=" not in option and rest:
-            rest.pop(0)
+            value = rest.pop(0)
+            file = value if option == "--file" else file  # a shim's: its name means the shim itself
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, MASK)
     found = posix.environ.get(b"PATH", b"/bin:/usr/bin").decode("utf-8", "surrogateescape")
+    if file:
+        try:
+            posix.execve(file, rest, posix.environ)
+        except OSError:
+            posix._exit(127)
     for directory in [""] if rest and "/" in rest[0] else [f"{entry or '.'}/" for entry in found.split(":")]:
         try:
             posix.execve(directory + rest[0], rest, posix.environ)

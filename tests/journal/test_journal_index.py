@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gastown_tracing.journal.index import bead_span, forget_beads, note_bead
+from gastown_tracing.journal.index import bead_span, forget, note_bead
 from gastown_tracing.journal.layout import Journal, create
 from tests.api.programs import ROOT_ID, RUN_ID, loose_spans, python
 from tests.conftest import ROOT
@@ -69,9 +69,9 @@ def test_long_names_with_the_same_beginning_are_told_apart(journal: Journal) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "nonsense", "[]", '{"bead_id":"de-1"}']
+    ["", "nonsense", "[]", '{"key":"de-1"}']
     + [
-        f'{{"bead_id":"de-1","trace_id":"{ids[0]}","span_id":"{ids[1]}"}}'
+        f'{{"key":"de-1","trace_id":"{ids[0]}","span_id":"{ids[1]}"}}'
         for ids in (("x", SPAN), (TRACE, "0" * 16))
     ],
 )
@@ -88,7 +88,7 @@ def test_a_journal_that_is_gone_stays_gone(journal_root: Path) -> None:
         note_bead(journal, "de-1", TRACE, SPAN)
     assert not journal_root.exists()
     assert bead_span(journal, "de-1") is None
-    assert forget_beads(journal) == 0
+    assert forget(journal) == 0
 
 
 def test_a_deleted_index_is_made_again(journal: Journal) -> None:
@@ -102,7 +102,7 @@ def test_old_entries_can_be_forgotten(journal: Journal) -> None:
         note_bead(journal, name, TRACE, SPAN)
     month_ago = time.time() - 31 * 86_400
     os.utime(next(path for path in files(journal) if path.name == "old"), (month_ago, month_ago))
-    assert forget_beads(journal) == 1
+    assert forget(journal) == 1
     assert bead_span(journal, "old") is None
     assert bead_span(journal, "new") == (TRACE, SPAN)
 
