@@ -173,6 +173,8 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
             posix._exit(0)  # asked for
         say(f"{PROGRAM}: {error}")
         posix._exit(USAGE_ERROR)
+    if request.program == "tmux":
+        _tmux(request, caller)
     plan = None
     try:
         if not request.program or request.seen is not None:
@@ -183,6 +185,16 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
         _replace(request, caller)
     else:
         _trace(request, caller, plan, bundle)
+
+
+def _tmux(request: Request, caller: child.Caller) -> None:
+    """Let the tmux shim's own half run the command; return where that cannot be loaded."""
+    try:
+        from gastown_tracing.shims.tmux import run as run_tmux  # no other program needs it
+    except Exception as error:  # in the middle of an upgrade, say: tmux runs
+        debug(PROGRAM, f"not recorded: {describe(error)}")
+        return
+    run_tmux(request, caller)
 
 
 def _replace(request: Request, caller: child.Caller) -> "NoReturn":
