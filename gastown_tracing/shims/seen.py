@@ -18,9 +18,14 @@ class Seen:
     is noted there is what led to this command, and becomes span links. `makes` says what its span is noted as
     once it has succeeded, (kind, key) too; an empty key is the id that its output names. `daemon`: it starts
     a process that outlives it, which must have no session's context.
+
+    `hook` is what it says of an agent's hook once it has succeeded: `bead`, which it is about; `actor`, who
+    has that on the hook from now on, "" for nobody any more; `mol`, its molecule from now on. What it does
+    not say is absent. `bd update X --status=hooked --assignee=A` is {bead: X, actor: A}, `bd close X`
+    {bead: X, actor: ""}, `bd mol bond WISP X` {bead: X, mol: WISP}.
     """
 
-    __slots__ = ("attributes", "causes", "daemon", "event", "makes", "reads")
+    __slots__ = ("attributes", "causes", "daemon", "event", "hook", "makes", "reads")
 
     def __init__(
         self,
@@ -31,6 +36,7 @@ class Seen:
         causes: "Sequence[tuple[str, str]]" = (),
         makes: "Sequence[tuple[str, str]]" = (),
         daemon: bool = False,
+        hook: "Mapping[str, str] | None" = None,
     ) -> None:
         self.event = event
         self.attributes = dict(attributes or {})
@@ -38,3 +44,4 @@ class Seen:
         self.causes = tuple(causes)
         self.makes = tuple(makes)
         self.daemon = daemon
+        self.hook = dict(hook or {})
