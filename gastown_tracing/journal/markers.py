@@ -36,14 +36,14 @@ def is_live(path: str) -> bool:
 
 @dataclass(slots=True)
 class Mark:
-    """What a marker holds: a call's span, the log record that goes with it, and the lines of both.
+    """What a marker holds: a call's span, the log records that go with it, and the lines of both.
 
     `live` says whether the call is in progress. One that is not has ended where its span has, else its writer
     died; `changed_ns` is then a time at which it lived.
     """
 
     span: ReadSpan
-    log: ReadLog | None
+    logs: list[ReadLog]
     lines: tuple[bytes, bytes]
     live: bool
     changed_ns: int
@@ -53,19 +53,20 @@ class Mark:
 
         When it died nobody knows: `gastown.end_time.known` is false, and the end the earliest possible.
         """
-        span, log = self.span, self.log
+        span = self.span
         span.end_ns = max(span.start_ns, self.changed_ns, latest.get((span.trace_id, span.span_id), 0))
         span.status_code, span.status_message = otlp.ERROR, INTERRUPTED
         facts = {"gastown.interrupted": True, "gastown.end_time.known": False}
         span.attributes.update(facts)
         scope = otlp.encode_scope(span.scope, span.scope_version)
         lines = [otlp.spans_line(otlp.encode_resource(span.resource), [span], scope), b""]
-        if log is not None:
+        for log in self.logs:
             log.time_ns = span.end_ns
             log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
             log.attributes.update({"status": "error", "error": INTERRUPTED, **facts})
-            scope = otlp.encode_scope(log.scope, log.scope_version)
-            lines[1] = otlp.logs_line(otlp.encode_resource(log.resource), [log], scope)
+        if self.logs:  # of one process, so of one resource and scope
+            scope = otlp.encode_scope(self.logs[0].scope, self.logs[0].scope_version)
+            lines[1] = otlp.logs_line(otlp.encode_resource(self.logs[0].resource), self.logs, scope)
         self.lines = lines[0], lines[1]
 
 
@@ -109,7 +110,7 @@ def _read(path: str, live: bool, skipped: list[Skip]) -> Mark | None:
     lines = [f"{line.rstrip()}\n".encode() for line in (traces, logs)]
     return Mark(
         spans[0],
-        records[0] if records else None,
+        records,
         (lines[0], lines[1] if records else b""),
         live and not spans[0].end_ns,
         _changed_ns(path),
@@ -170,7 +171,7 @@ def _settle(directory: str, path: str, latest: _Latest) -> int:
         ended, missing = bool(mark.span.end_ns), not _has_span(directory, mark.span.span_id)
         if missing and not ended:
             mark.interrupt(latest())
-        if mark.log is not None and (missing or ended) and not _has_log(directory, mark.log):
+        if mark.logs and (missing or ended) and not _has_log(directory, mark.logs[0]):
             writer.append(directory, "logs", mark.lines[1])
         if missing:
             writer.append(directory, "traces", mark.lines[0])

@@ -193,15 +193,18 @@ def _while_there(journal: Journal, trace_id: str, read: Callable[[list[str]], _F
     return found
 
 
-def read_loose(journal: Journal, since_ns: int | None = None) -> RunData:
-    """Return the records outside any run, of the hours that `since_ns` falls into and later."""
+def read_loose(journal: Journal, since_ns: int | None = None, trace_id: str = "") -> RunData:
+    """Return the records outside any run, of the hours that `since_ns` falls into and later.
+
+    With a trace's id only lines that hold it are read; what else stands on them is returned too.
+    """
     skipped: list[Skip] = []
     loose = journal.root + "/loose"
     hours = sorted(name for name in _list(loose, skipped) if _HOUR.fullmatch(name))
     if since_ns is not None:
         first = datetime.fromtimestamp(since_ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H")
         hours = [hour for hour in hours if hour >= first]
-    data = _read(Run("", [f"{loose}/{hour}" for hour in hours]))
+    data = _read(Run("", [f"{loose}/{hour}" for hour in hours]), trace_id)
     data.skipped += skipped
     return data
 
@@ -263,7 +266,7 @@ def _has_bead(run: Run, bead: str) -> bool:
     return run.info.get("issue_id") == bead or bead in primed(run)
 
 
-def _read(run: Run) -> RunData:
+def _read(run: Run, holding: str = "") -> RunData:
     data = RunData(run, skipped=list(run.skipped))
     data.work = read_work(run.directories, data.skipped)
     # Markers first: a span that ends meanwhile is then found twice rather than not at all.
@@ -272,16 +275,24 @@ def _read(run: Run) -> RunData:
     logs: list[ReadLog] = []
     for directory in run.directories:
         traces, records = directory + "/traces.jsonl", directory + "/logs.jsonl"
-        spans += parse_spans(read_file(traces, data.skipped), traces, data.skipped)
-        logs += parse_logs(read_file(records, data.skipped), records, data.skipped)
+        spans += parse_spans(_text(traces, holding, data.skipped), traces, data.skipped)
+        logs += parse_logs(_text(records, holding, data.skipped), records, data.skipped)
     known = {(span.trace_id, span.span_id) for span in spans}
     marked = [mark for mark in marked if (mark.span.trace_id, mark.span.span_id) not in known]
     data.in_progress = [mark.span for mark in marked if mark.live]
     left = [mark for mark in marked if not mark.live]
     _interrupt([mark for mark in left if not mark.span.end_ns], spans + [mark.span for mark in marked], logs)
     data.spans = _unique_spans(spans + [mark.span for mark in left])
-    data.logs = _unique_logs(logs + [mark.log for mark in left if mark.log])
+    data.logs = _unique_logs(logs + [log for mark in left for log in mark.logs])
     return data
+
+
+def _text(path: str, holding: str, skipped: list[Skip]) -> str:
+    """Return a file's text; lines that do not hold what is looked for are empty, so that the others keep theirs."""
+    text = read_file(path, skipped)
+    if not holding:
+        return text
+    return "\n".join([line if holding in line.lower() else "" for line in text.split("\n")])
 
 
 def _interrupt(dead: list[markers.Mark], spans: list[ReadSpan], logs: list[ReadLog]) -> None:
