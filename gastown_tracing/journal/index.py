@@ -6,7 +6,8 @@ wrote last is right. A shim calls this, so only what every interpreter has built
 | kind      | key                          | what is noted                                              |
 |-----------|------------------------------|------------------------------------------------------------|
 | `beads`   | a bead, a message is one too | trace_id, span_id of the span that made it                 |
-| `hooks`   | an agent, as in BD_ACTOR     | bead, mol, rig; trace_id, span_id of what put it there     |
+| `hooks`   | an agent, as in BD_ACTOR     | bead, mol; trace_id, span_id of what put it there          |
+| `work`    | a bead                       | actor, on whose hook it is, "" for none; mol, its molecule |
 | `agents`  | an agent program's session   | run_id of its run; transcript, its file                    |
 """
 
@@ -29,8 +30,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BEADS, HOOKS, AGENTS = "beads", "hooks", "agents"
-KINDS = (BEADS, HOOKS, AGENTS)
+BEADS, HOOKS, WORK, AGENTS = "beads", "hooks", "work", "agents"
+KINDS = (BEADS, HOOKS, WORK, AGENTS)
 
 #: Seconds after which nobody asks any more: 30 days.
 KEPT = 30 * 86_400.0
