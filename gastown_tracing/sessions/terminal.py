@@ -27,12 +27,22 @@ ARGUMENT_LIMIT = 15_000
 #: The answer to new-session, in this order (tmux's FORMATS).
 _SPAWNED = ("#{pid}", "#{session_id}", "#{pane_id}", "#{pane_pid}", "#{socket_path}")
 
-#: A line a pane: what it is, whether its command has ended and how (tmux keeps it with remain-on-exit), and
-#: whether a hook is told of that. What an older tmux does not know is empty.
+#: A line a pane: what it is, whether its command has ended and how (tmux keeps it with remain-on-exit),
+#: whether a hook is told of that, and its process. What an older tmux does not know is empty.
 _PANES = (
-    *("#{session_id}", "#{pane_id}", "#{?pane_dead,1,0}"),
+    *("pane", "#{session_id}", "#{pane_id}", "#{?pane_dead,1,0}"),
     *("#{pane_dead_status}", "#{pane_dead_signal}", "#{pane_dead_time}"),
-    *("#{?pane-died[0],1,0}", "#{session_name}"),
+    *("#{?pane-died[0],1,0}", "#{pane_pid}"),
+)
+
+#: What a session says of itself by its environment, or by the server's.
+VARIABLES = ("GT_RUN", "GT_ROOT", "GT_OTEL_JOURNAL")
+
+#: Some lines a session, each with at most one text that may hold anything, at its end.
+_SESSIONS = (
+    "name #{session_id} #{session_created} #{session_name}",
+    "path #{session_id} #{session_path}",
+    *(f"{name} #{{session_id}} #{{{name}}}" for name in VARIABLES),
 )
 
 #: What tmux says on stderr when no server listens at a socket.
@@ -56,7 +66,8 @@ class Pane:
     """A pane: its id, whether its command has ended, and what tmux knows of that.
 
     `status` is the exit code, `signal` the signal's number, `time` seconds since the Unix epoch; None where
-    tmux does not say. `hooked`: a hook of the operator's is told, and may start the command again.
+    tmux does not say. `hooked`: a hook of the operator's is told, and may start the command again. `pid` is
+    the process that it was made with, or respawned with last, "" for none.
     """
 
     id: str
@@ -65,6 +76,7 @@ class Pane:
     signal: int | None
     time: int | None
     hooked: bool
+    pid: str = ""
 
     @property
     def settling(self) -> bool:
@@ -72,16 +84,31 @@ class Pane:
         return self.dead and self.status is None and self.signal is None and self.time is None
 
 
+@dataclass
+class Session:
+    """A session as tmux knows it: when it was created (seconds since the Unix epoch), and where.
+
+    `variables` are those of VARIABLES that its panes get from tmux, "" for what is not set.
+    """
+
+    id: str
+    name: str
+    created: int
+    path: str = ""
+    variables: dict[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a tmux server said; or why it said nothing.
 
-    Its process id, its sessions' ids by name, the panes by the session's id.
+    Its process id, its sessions' ids by name, the panes and what else is known by the session's id.
     """
 
     server_pid: str = ""
     sessions: Mapping[str, str] | None = None
     panes: Mapping[str, Sequence[Pane]] = field(default_factory=dict)
+    known: Mapping[str, Session] = field(default_factory=dict)
     refusal: str = ""
 
     @property
@@ -147,24 +174,41 @@ def ask(socket: str, env: Mapping[str, str]) -> Answer:
 
 
 def _ask(socket: str, env: Mapping[str, str]) -> Answer:
-    question = [*server(socket), "display-message", "-p", "#{pid}", ";"]
-    said = run([*question, "list-sessions", "-F", "#{session_id}"], env)
-    server_pid, *ids = said.stdout.split() or [""]
-    if said.returncode or not server_pid:
+    question = ["display-message", "-p", "#{pid}", ";", "list-sessions", "-F", "\n".join(_SESSIONS)]
+    panes = ["list-panes", "-a", "-F", " ".join(_PANES)]
+    # -u: else tmux replaces what is no ASCII, where the locale says nothing of UTF-8.
+    said = run([*server(socket), "-u", *question, ";", *panes], env)
+    server_pid, *lines = said.stdout.splitlines() or [""]
+    known = _sessions(lines)
+    if not server_pid.isdecimal() or (said.returncode and known):  # without a session it has no panes to list
         return _refused(said)
-    if not ids:
-        return Answer(server_pid, {})
-    said = run([*server(socket), "list-panes", "-a", "-F", " ".join(_PANES)], env)
-    if said.returncode:
-        return _refused(said)
-    sessions: dict[str, str] = {}
-    panes: dict[str, list[Pane]] = {}
-    for line in said.stdout.splitlines():
-        session_id, pane, dead, status, killer, ended, hooked, name = line.split(" ", len(_PANES) - 1)
-        sessions[name] = session_id
-        facts = Pane(pane, dead == "1", _number(status), _number(killer), _number(ended), hooked == "1")
-        panes.setdefault(session_id, []).append(facts)
-    return Answer(server_pid, sessions, panes)
+    return Answer(server_pid, {session.name: session.id for session in known.values()}, _panes(lines), known)
+
+
+def _sessions(lines: Sequence[str]) -> dict[str, Session]:
+    found: dict[str, Session] = {}
+    for line in lines:
+        what, session_id, text = (*line.split(" ", 2), "", "")[:3]
+        if what == "name" and session_id not in found:
+            created, _, name = text.partition(" ")
+            found[session_id] = Session(session_id, name, _number(created) or 0)
+        elif what == "path" and session_id in found:
+            found[session_id].path = text
+        elif what in VARIABLES and session_id in found:
+            found[session_id].variables[what] = text
+    return found
+
+
+def _panes(lines: Sequence[str]) -> dict[str, list[Pane]]:
+    found: dict[str, list[Pane]] = {}
+    for line in lines:
+        fields = line.split(" ")
+        if fields[0] != "pane" or len(fields) != len(_PANES):
+            continue  # a session's, or what follows a line feed in somebody's variable
+        _, session_id, pane, dead, status, killer, ended, hooked, pid = fields
+        facts = Pane(pane, dead == "1", _number(status), _number(killer), _number(ended), hooked == "1", pid)
+        found.setdefault(session_id, []).append(facts)
+    return found
 
 
 def _refused(said: subprocess.CompletedProcess[str]) -> Answer:

@@ -145,12 +145,8 @@ def test_end_that_tmux_saw_is_the_end(sessions: Sessions, script: str, code: int
 def test_tmux_is_asked_again_until_it_knows_how_a_command_ended(sessions: Sessions, tmp_path: Path) -> None:
     """A pane whose terminal is closed and of which tmux knows no more yet is no evidence of how it ended."""
     stand_in = tmp_path / "tmux"
-    panes = (
-        f'[ -e {tmp_path}/asked ] && echo "s %0 1 7  99 0 a" || echo "s %0 1    0 a"; : > {tmp_path}/asked'
-    )
-    stand_in.write_text(
-        f'#!/bin/sh\nset -- "$*"; case $1 in *list-panes*) {panes};; *) echo 12; echo s;; esac\n'
-    )
+    pane = f'[ -e {tmp_path}/asked ] && echo "pane s %0 1 7  99 0 5" || echo "pane s %0 1    0 5"'
+    stand_in.write_text(f'#!/bin/sh\necho 12; echo "name s 98 a"; {pane}; : > {tmp_path}/asked\n')
     stand_in.chmod(0o755)
     answer = terminal.ask("", {**sessions.env, "PATH": f"{tmp_path}:{os.environ['PATH']}"})
     ((pane,),) = answer.panes.values()
