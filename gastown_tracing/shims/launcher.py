@@ -1,19 +1,30 @@
-"""The shell launcher: starts the fast path without `site`, which costs more than all the rest.
+"""The shell in front of the fast path: it starts Python without `site`, which costs more than all the rest.
 
-`python -m gastown_tracing.shims.launcher FILE` writes one. It is called like `gt-trace exec`. Where the
-interpreter or this package is gone it runs the command as it is.
+`text` is called like `gt-trace exec`, and `python -m gastown_tracing.shims.launcher FILE` writes it. `shim`
+stands before a program of its name on PATH, and starts Python only for what somebody wants to see. Where the
+interpreter or this package is gone both run the command as it is.
 """
 
+import contextlib
+import json
 import os
 import shlex
 import sys
 
+from gastown_tracing._version import VERSION
+from gastown_tracing.shims import table
 from gastown_tracing.shims.main import PROGRAM
 from gastown_tracing.shims.main import path as bundle
 
 #: bash keeps variables whose names are no identifiers, which sh (dash) drops; `-p`: BASH_ENV is not run.
 #: Where SHELL is not set bash looks its user up, before Python starts.
-SHELLS = (("/bin/bash", "-p"), ("/usr/bin/bash", "-p"), ("/usr/local/bin/bash", "-p"), ("/bin/sh", ""))
+SHELLS = ("/bin/bash -p", "/usr/bin/bash -p", "/usr/local/bin/bash -p", "/bin/sh")
+
+#: How the second line of every shim begins, whatever installation made it: nobody execs such a file.
+MARK = "# gastown-tracing shim"
+
+#: With one of these words bd may say its version, and looks for other files named bd on PATH.
+VERSION_WORDS = ("version", "--version", "-V")
 
 #: What Python is told: run the bundle where it is whole and this interpreter's own, else the program itself.
 LOADER = """\
@@ -34,47 +45,187 @@ except Exception:
 exec(code)
 """
 
-TEMPLATE = """\
-#!{shell}
-# gt-trace exec, by the shortest way. bash reads its script through a closed stderr and leaves it open.
+#: The variables of both are not exported, and have names that nobody has: the command's environment is whole.
+_BEGIN = """\
+# bash reads its script through a closed stderr and leaves it open.
 [ /dev/fd/2 -ef "$0" ] && exec 2>&-
-{execfail}
+"""
+_PYTHON = """\
 # Python starts with SIGPIPE ignored: what our caller ignored is asked before.
 if [ -r /proc/self/stat ]; then IFS= read -r _gt_trace_stat </proc/self/stat; else _gt_trace_stat=-; fi
 if [ -x {python} ] && [ -r {main} ]; then
-  exec {python} -I -S -E -c {loader} {bundle} {main} "$_gt_trace_stat" "$@"
+  {execfail}
+  exec {python} -I -S -E -c {loader} {bundle} {main} "$_gt_trace_stat" {options}"$@"
 fi
 # The interpreter or the package is gone: the command as it is.
+"""
+
+TEMPLATE = f"""\
+#!{{shell}}
+# gt-trace exec, by the shortest way.
+{_BEGIN}{_PYTHON}\
 while [ $# -gt 0 ]; do
   case $1 in --) shift; break ;; --*=*) shift ;; --*) shift; [ $# -gt 0 ] && shift ;; *) break ;; esac
 done
 exec "$@"
 """
 
+#: The next program of this name on PATH, from our own place on: one that looks for the next one, as we do,
+#: would otherwise be found by us and find us. Only where there is none behind us, the first of all.
+_FIND = """\
+_gt_trace_rest=$PATH: _gt_trace_real= _gt_trace_own= _gt_trace_denied=
+while [ -n "$_gt_trace_rest" ]; do
+  _gt_trace_file=${{_gt_trace_rest%%:*}} _gt_trace_rest=${{_gt_trace_rest#*:}}
+  _gt_trace_file=${{_gt_trace_file:-.}}/{program}
+  [ -f "$_gt_trace_file" ] || continue
+  if [ "$_gt_trace_file" -ef "$0" ]; then _gt_trace_own=1; continue; fi
+  if ! [ -x "$_gt_trace_file" ]; then _gt_trace_denied=1; continue; fi
+  if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_own" ]; then continue; fi
+  if [ -r "$_gt_trace_file" ]; then
+    {{
+      IFS= read -r _gt_trace_line
+      case $_gt_trace_line in "#!"*) IFS= read -r _gt_trace_line ;; esac
+    }} <"$_gt_trace_file"
+    case $_gt_trace_line in {mark}*) continue ;; esac
+  fi
+  _gt_trace_real=$_gt_trace_file
+  [ -z "$_gt_trace_own" ] || break
+done
+if [ -z "$_gt_trace_real" ]; then
+  if [ -n "$_gt_trace_denied" ]; then echo {program}: Permission denied >&2; exit 126; fi
+  echo {program}: command not found >&2
+  exit 127
+fi
+"""
+
+#: Whether telemetry may be on, as `config` has it, in a run or a town; Python knows for certain. The town is
+#: sought on the path that we are said to be on, then on the real one: then its name is not known (`?`).
+_SWITCH = """\
+case ${GT_ROOT-} in
+/*)
+  _gt_trace_town=${GT_ROOT%"${GT_ROOT##*[!/]}"}
+  if [ -z "$_gt_trace_town" ]; then _gt_trace_town=/; fi ;;
+*)
+  case ${PWD-} in /*) _gt_trace_town=$PWD ;; *) _gt_trace_town= ;; esac
+  until [ -z "$_gt_trace_town" ] || [ -e "$_gt_trace_town/mayor/town.json" ]; do
+    _gt_trace_town=${_gt_trace_town%/*}
+  done
+  if [ -L "$_gt_trace_town" ]; then _gt_trace_town=?; fi
+  _gt_trace_up=.
+  while [ -z "$_gt_trace_town" ] && [ -d "$_gt_trace_up" ] && ! [ "$_gt_trace_up" -ef / ]; do
+    if [ -e "$_gt_trace_up/mayor/town.json" ]; then _gt_trace_town=?; fi
+    _gt_trace_up=$_gt_trace_up/..
+  done ;;
+esac
+_gt_trace_on=
+if [ -n "$_gt_trace_town${GT_RUN-}${BAGGAGE-}${TRACEPARENT-}${TMUX_PANE-}${GT_SESSION-}" ]; then
+  case ${GT_OTEL_JOURNAL-} in
+  /*) if [ -e "$GT_OTEL_JOURNAL/on" ] || ! [ -e "$GT_OTEL_JOURNAL/VERSION" ]; then _gt_trace_on=1; fi ;;
+  ?*) _gt_trace_on=1 ;;
+  *)
+    _gt_trace_on=${GT_OTEL_TRACES_URL-}${GT_OTEL_METRICS_URL-}${GT_OTEL_LOGS_URL-}
+    case ${XDG_STATE_HOME-} in
+    /*) _gt_trace_state=$XDG_STATE_HOME ;;
+    *) _gt_trace_state=${HOME-}/.local/state ;;
+    esac
+    case $_gt_trace_state in /.local/state | [!/]*) _gt_trace_on=1 ;; esac
+    case $_gt_trace_town in
+    "") _gt_trace_name=default ;;
+    \\?) _gt_trace_name= ;;
+    *) _gt_trace_name=${_gt_trace_town##*/}- ;;
+    esac
+    for _gt_trace_file in "$_gt_trace_state/gastown-tracing/$_gt_trace_name"*/on; do
+      if [ -e "$_gt_trace_file" ]; then _gt_trace_on=1; fi
+    done ;;
+  esac
+fi
+case ${OTEL_SDK_DISABLED-} in [Tt][Rr][Uu][Ee]) _gt_trace_on= ;; esac
+"""
+
+#: bd looks for a second bd on PATH when it says its version, and runs without our folder there: by Python,
+#: also where nothing is recorded.
+_VERSION = """\
+for _gt_trace_word in "$@"; do
+  case $_gt_trace_word in {words}) _gt_trace_on=1 ;; esac
+done
+"""
+
 
 def text() -> str:
-    """Return the launcher of this interpreter and this package."""
-    shell = next(" ".join(filter(None, shell)) for shell in SHELLS if os.access(shell[0], os.X_OK))
+    """Return the launcher of this interpreter and this package that is called like `gt-trace exec`."""
+    shell = found_shell()
+    return TEMPLATE.format(shell=shell, options="", **_parts(shell))
+
+
+def shim(program: str, shell: str = "") -> str:
+    """Return the shim of a program: `shell` runs it, by default the one that is found here."""
+    shell = shell or found_shell()
+    execute = (
+        f'exec -a {program} "$_gt_trace_real" "$@"' if "bash" in shell else 'exec "$_gt_trace_real" "$@"'
+    )
+    rules = table.decide(program)
+    unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
+    version = _VERSION.format(words=" | ".join(VERSION_WORDS)) if program == "bd" else ""
+    options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
+    parts = [
+        f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
+        _BEGIN,
+        rules,
+        _FIND.format(program=program, mark=shlex.quote(MARK)),
+        unwanted,
+        _SWITCH,
+        version,
+        f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
+        _PYTHON.format(options=options, **_parts(shell)),
+        f"{execute}\n",
+    ]
+    return "".join(parts)
+
+
+def found_shell() -> str:
+    """Return the shell for launchers on this machine, with its options."""
+    return next(shell for shell in SHELLS if os.access(shell.split()[0], os.X_OK))
+
+
+def facts(program: str) -> dict[str, str]:
+    """Return what the third line of a shim says of it, as JSON: what it runs, and whose it is."""
+    root = _root()
+    return {
+        "program": program,
+        "version": VERSION,
+        "python": os.path.realpath(sys.executable),
+        "package": root,
+    }
+
+
+def _root() -> str:
+    return os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+def _parts(shell: str) -> dict[str, str]:
+    """Return what a template needs, quoted for the shell."""
     # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
-    python = os.path.realpath(sys.executable)
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+    python, root = os.path.realpath(sys.executable), _root()
     # The relay needs what the virtual environment adds, so who may have to start it knows that interpreter.
     loader = f"import sys\nsys.executable = {sys.executable!a}\n{LOADER}"
     parts = {"python": python, "loader": loader, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
     # Where arguments are so long that only the command's own fit, bash can go on and run it.
     execfail = "shopt -s execfail" if "bash" in shell else ":"
-    return TEMPLATE.format(
-        shell=shell, execfail=execfail, **{name: shlex.quote(part) for name, part in parts.items()}
-    )
+    return {"execfail": execfail, **{name: shlex.quote(part) for name, part in parts.items()}}
 
 
-def write(path: str) -> None:
-    """Write the launcher to `path`, executable, at once and whole. Raises OSError."""
+def write(path: str, content: str = "") -> None:
+    """Write a launcher, by default that of `text`, to `path`, executable, at once and whole. Raises OSError."""
     temporary = f"{path}.{os.getpid()}"
-    with open(temporary, "w", encoding="utf-8") as stream:
-        stream.write(text())
-        os.fchmod(stream.fileno(), 0o755)
-    os.replace(temporary, path)
+    try:
+        with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as stream:
+            stream.write(content or text())
+            os.fchmod(stream.fileno(), 0o755)
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 if __name__ == "__main__":
