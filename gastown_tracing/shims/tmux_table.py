@@ -6,8 +6,12 @@ later (cmd_table in cmd.c).
 
 #: The commands that are seen: they start, drive, look at or end an agent, or say what it works on.
 WANTED = """
-    capture-pane kill-server kill-session new-session respawn-pane send-keys set-environment start-server
+    capture-pane kill-server kill-session new-session respawn-pane send-keys set-environment set-hook
+    start-server
     """
+
+#: Of those, the ones that are wanted only with a word behind them that begins so.
+BEHIND = {"set-environment": "GT_WORK_"}
 
 #: Options before the command that take a value: the rest of their word or the next one (getopt in tmux.c).
 GLOBAL_VALUES = "L S T c f"
