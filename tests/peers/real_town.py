@@ -1,0 +1,248 @@
+"""A real Gas Town in a directory of its own: gt, bd, dolt, git and tmux as they are, the agent a stand-in.
+
+`python -m tests.peers.real_town [FOLDER]…` works one bead from sling to done, with these folders (of shims)
+first on everybody's PATH, and says how many seconds it took.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import clean_environ
+from tests.processes import CHILDREN, wait_until
+
+#: What a town is made of; `claude` is ours.
+PROGRAMS = ("gt", "bd", "dolt", "git", "tmux")
+
+#: Seconds that one command of a town may take.
+DEADLINE = 180.0
+
+RIG = "demo"
+
+needs_town = pytest.mark.skipif(
+    any(shutil.which(program) is None for program in PROGRAMS),
+    reason=f"not all of {', '.join(PROGRAMS)} are on PATH (a Gas Town: gt 1.0.1 with bd 1.0.2)",
+)
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        """Return what it said as JSON."""
+        return json.loads(self.out)
+
+
+@dataclass
+class RealTown:
+    """A town under `base`; `first` are folders that come first on everybody's PATH."""
+
+    base: Path
+    first: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.root, self.home, self.agents = self.base / "town", self.base / "home", self.base / "agents"
+        self.places = {program: str(shutil.which(program)) for program in PROGRAMS}
+        self._turns = 0
+
+    @property
+    def env(self) -> dict[str, str]:
+        """Return the operator's environment: a home, a tmux and a database of this town's own."""
+        # The agent's python is not among them: what a town runs must not need a virtual environment.
+        ours = [str(self.base / "bin"), *(str(Path(place).parent) for place in self.places.values())]
+        path = [*self.first, *ours, "/usr/local/bin", "/usr/bin", "/bin"]
+        kept = {name: value for name, value in clean_environ().items() if not name.startswith("VIRTUAL_ENV")}
+        return {
+            **kept,
+            "PATH": ":".join(dict.fromkeys(path)),
+            "HOME": str(self.home),
+            "TMUX_TMPDIR": str(self.base / "tmux"),
+            "TERM": "xterm-256color",
+            "LANG": "C.UTF-8",
+            "GT_DOLT_PORT": str(self.port),
+            "IS_SANDBOX": "1",  # Claude Code's word for: root may skip permissions here
+            **self.settings,
+        }
+
+    def run(self, *words: str, at: str = "", **variables: str) -> Done:
+        """Run a command of the operator's in a directory of the town."""
+        done = subprocess.run(
+            words,
+            cwd=self.root / at,
+            env={**self.env, **variables},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    def ok(self, *words: str, at: str = "", **variables: str) -> Done:
+        """Run a command of the operator's, which has to succeed."""
+        done = self.run(*words, at=at, **variables)
+        assert done.code == 0, (words, done)
+        return done
+
+    def build(self) -> None:
+        """Make the town, with one rig."""
+        for name in ("home", "tmux", "bin", "agents"):
+            (self.base / name).mkdir(parents=True)
+        self.port = _free_port()
+        self._write_agent()
+        for name, value in (
+            ("user.name", "Op"),
+            ("user.email", "op@example.org"),
+            ("init.defaultBranch", "main"),
+        ):
+            self._git("config", "--global", name, value)
+        origin = self.base / "proj.git"
+        self._git("init", "-q", "--bare", str(origin))
+        self._git("clone", "-q", str(origin), "seed")
+        # What gt puts into a working directory is no part of the project.
+        (self.base / "seed" / ".gitignore").write_text(".beads/\n.claude/\n.runtime/\nCLAUDE.md\n")
+        self._git("-C", "seed", "add", ".gitignore")
+        self._git("-C", "seed", "commit", "-q", "-m", "first")
+        self._git("-C", "seed", "push", "-q", "origin", "HEAD:main")
+        self.root.mkdir()
+        self.ok("gt", "install", str(self.root))
+        self.ok("gt", "git-init")
+        self.ok("gt", "rig", "add", RIG, f"file://{origin}")
+
+    def _git(self, *words: str) -> None:
+        subprocess.run(
+            ["git", *words], cwd=self.base, env=self.env, check=True, capture_output=True, timeout=60
+        )
+
+    def _write_agent(self) -> None:
+        """Write `claude`: tmux shows it by that name, and gt takes it for the agent that it waits for."""
+        interpreter = self.base / "agents" / "claude"
+        interpreter.symlink_to(os.path.realpath(sys.executable))
+        words = [str(interpreter), "-I", "-S", str(CHILDREN / "agent.py"), str(self.agents), "claude"]
+        script = self.base / "bin" / "claude"
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        script.chmod(0o755)
+
+    def started(self, actor: str) -> dict[str, Any]:
+        """Wait until an actor's agent shows its prompt; return how the last one was started."""
+        starts = self.agents / actor.strip("/").replace("/", "-") / "starts"
+        wait_until(starts.exists, f"the agent of {actor} starts", DEADLINE)
+        return dict(json.loads(starts.read_text().splitlines()[-1]))
+
+    def prompts(self, actor: str) -> list[str]:
+        """Return what has been typed into an actor's agent."""
+        path = self.agents / actor.strip("/").replace("/", "-") / "prompts"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def agent(self, actor: str, command: str) -> Done:
+        """Let an actor's agent run a command with its Bash tool."""
+        home = self.agents / actor.strip("/").replace("/", "-")
+        self._turns += 1
+        name = f"{self._turns:04}"
+        new = home / f"{name}.sh"
+        new.write_text(command)
+        new.rename(home / "todo" / name)
+        done = home / "done" / name
+        wait_until(done.exists, f"{actor} has run {command}", DEADLINE)
+        said = json.loads(done.read_text())
+        return Done(said["code"], said["out"], said["err"])
+
+    def tmux(self, *words: str) -> str:
+        """Return what the town's tmux server answers."""
+        (server,) = (self.base / "tmux").glob("tmux-*/*")
+        return self.ok(self.places["tmux"], "-S", str(server), *words).out
+
+    def end(self) -> None:
+        """End the town, and every process that has its home, each by its id."""
+        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
+            self.run("gt", "down", "--force")
+        for server in (self.base / "tmux").glob("tmux-*/*"):
+            subprocess.run(
+                [self.places["tmux"], "-S", str(server), "kill-server"], capture_output=True, check=False
+            )
+        for pid in self.processes():
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+
+    def processes(self) -> list[int]:
+        """Return the processes that have this town's home."""
+        mark = f"\0HOME={self.home}\0".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid():
+                with contextlib.suppress(OSError):
+                    if mark in b"\0" + (entry / "environ").read_bytes() + b"\0":
+                        found.append(int(entry.name))
+        return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def real_town(base: Path, first: list[str] | None = None, **settings: str) -> Iterator[RealTown]:
+    """Build a town under `base`, and end it with the block."""
+    town = RealTown(base, list(first or ()), settings)
+    try:
+        town.build()
+        yield town
+    finally:
+        town.end()
+
+
+def sling_to_done(town: RealTown) -> dict[str, float]:
+    """Work one bead of a town; return the seconds of its steps, and `total`: all but the agent's thinking."""
+    bead = town.ok("bd", "create", "A task", "-t", "task", "-p", "1", "--json", at=RIG).json()["id"]
+    seconds: dict[str, float] = {}
+
+    def timed(what: str, run: Callable[[], Done]) -> None:
+        began = time.monotonic()
+        done = run()
+        seconds[what] = time.monotonic() - began
+        assert done.code == 0, (what, done)
+
+    timed("sling", lambda: town.run("gt", "sling", bead, RIG))
+    (actor,) = {place.name for place in town.agents.glob("*-polecats-*")}
+    for what, command in (
+        ("prime", "gt prime"),
+        ("show", f"bd show {bead}"),
+        ("work", "echo x >x && git add x && git commit -q -m x"),
+        ("done", "gt done"),
+    ):
+        timed(what, lambda command=command: town.agent(actor, command))  # type: ignore[misc]
+    return {**seconds, "total": sum(seconds.values())}
+
+
+def main(first: list[str]) -> None:
+    """Work one bead in a town that is there for that alone."""
+    with tempfile.TemporaryDirectory() as base, real_town(Path(base), first) as town:
+        print(json.dumps(sling_to_done(town)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
