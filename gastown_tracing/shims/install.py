@@ -35,19 +35,19 @@ def write(directory: str, programs: Iterable[str] = PROGRAMS, shell: str = "") -
     refuse_others(directory)
     changed = []
     for program in programs:
-        text, file = launcher.shim(program, shell), path(directory, program)
-        if _read(file) == text and os.access(file, os.X_OK):
+        file = path(directory, program)
+        if is_current(file, program, shell):
             continue
         os.makedirs(os.path.dirname(file), mode=0o755, exist_ok=True)
-        launcher.write(file, text)
+        launcher.write(file, launcher.shim(program, shell))
         changed.append(program)
     return changed
 
 
 def remove(directory: str, programs: Iterable[str] = PROGRAMS) -> list[str]:
-    """Remove the shims of these programs, and folders that are empty then; return the programs. Raises OSError.
+    """Remove the shims of these programs, and folders that are empty then; return what was removed.
 
-    What is no shim stays, and so does the folder that it is in.
+    What is no shim stays, and so does the folder that it is in. Raises OSError.
     """
     removed = []
     for program in programs:
@@ -65,6 +65,11 @@ def remove(directory: str, programs: Iterable[str] = PROGRAMS) -> list[str]:
 def path(directory: str, program: str) -> str:
     """Return the file of a program's shim."""
     return f"{directory}/{program}/{program}"
+
+
+def is_current(file: str, program: str, shell: str = "") -> bool:
+    """Say whether a file is just the shim that would be written now."""
+    return _read(file) == launcher.shim(program, shell) and os.access(file, os.X_OK)
 
 
 def facts(file: str) -> dict[str, str] | None:

@@ -23,9 +23,6 @@ SHELLS = ("/bin/bash -p", "/usr/bin/bash -p", "/usr/local/bin/bash -p", "/bin/sh
 #: How the second line of every shim begins, whatever installation made it: nobody execs such a file.
 MARK = "# gastown-tracing shim"
 
-#: With one of these words bd may say its version, and looks for other files named bd on PATH.
-VERSION_WORDS = ("version", "--version", "-V")
-
 #: What Python is told: run the bundle where it is whole and this interpreter's own, else the program itself.
 LOADER = """\
 import sys
@@ -70,6 +67,16 @@ done
 exec "$@"
 """
 
+#: The second line of a script, the first one of anything else.
+_READ = """\
+  _gt_trace_line=
+  if [ -f "$_gt_trace_file" ] && [ -r "$_gt_trace_file" ]; then
+    {
+      IFS= read -r _gt_trace_line
+      case $_gt_trace_line in "#!"*) IFS= read -r _gt_trace_line ;; esac
+    } <"$_gt_trace_file"
+  fi
+"""
 #: The next program of this name on PATH, from our own place on: one that looks for the next one, as we do,
 #: would otherwise be found by us and find us. Only where there is none behind us, the first of all.
 _FIND = """\
@@ -81,13 +88,8 @@ while [ -n "$_gt_trace_rest" ]; do
   if [ "$_gt_trace_file" -ef "$0" ]; then _gt_trace_own=1; continue; fi
   if ! [ -x "$_gt_trace_file" ]; then _gt_trace_denied=1; continue; fi
   if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_own" ]; then continue; fi
-  if [ -r "$_gt_trace_file" ]; then
-    {{
-      IFS= read -r _gt_trace_line
-      case $_gt_trace_line in "#!"*) IFS= read -r _gt_trace_line ;; esac
-    }} <"$_gt_trace_file"
-    case $_gt_trace_line in {mark}*) continue ;; esac
-  fi
+{read}\
+  case $_gt_trace_line in {mark}*) continue ;; esac
   _gt_trace_real=$_gt_trace_file
   [ -z "$_gt_trace_own" ] || break
 done
@@ -100,7 +102,7 @@ fi
 
 #: Whether telemetry may be on, as `config` has it, in a run or a town; Python knows for certain. The town is
 #: sought on the path that we are said to be on, then on the real one: then its name is not known (`?`).
-_SWITCH = """\
+SWITCH = """\
 case ${GT_ROOT-} in
 /*)
   _gt_trace_town=${GT_ROOT%"${GT_ROOT##*[!/]}"}
@@ -142,19 +144,34 @@ fi
 case ${OTEL_SDK_DISABLED-} in [Tt][Rr][Uu][Ee]) _gt_trace_on= ;; esac
 """
 
-#: bd looks for a second bd on PATH when it says its version, and runs without our folder there: by Python,
-#: also where nothing is recorded.
+#: `bd version` warns of a second file named bd on PATH: it alone does not see the folders of bd's shims.
 _VERSION = """\
+_gt_trace_at=o
 for _gt_trace_word in "$@"; do
-  case $_gt_trace_word in {words}) _gt_trace_on=1 ;; esac
+  case $_gt_trace_at:$_gt_trace_word in
+  ?:version) _gt_trace_at=version; break ;;
+  ?:-*) _gt_trace_at=v ;;
+  v:*) _gt_trace_at=o ;;
+  *) break ;;
+  esac
 done
+if [ $_gt_trace_at = version ]; then
+  _gt_trace_rest=$PATH: _gt_trace_path=
+  while [ -n "$_gt_trace_rest" ]; do
+    _gt_trace_entry=${{_gt_trace_rest%%:*}} _gt_trace_rest=${{_gt_trace_rest#*:}}
+    _gt_trace_file=${{_gt_trace_entry:-.}}/bd
+{read}\
+    case $_gt_trace_line in {mark}*) ;; *) _gt_trace_path=$_gt_trace_path:$_gt_trace_entry ;; esac
+  done
+  PATH=${{_gt_trace_path#:}}
+fi
 """
 
 
 def text() -> str:
     """Return the launcher of this interpreter and this package that is called like `gt-trace exec`."""
     shell = found_shell()
-    return TEMPLATE.format(shell=shell, options="", **_parts(shell))
+    return TEMPLATE.format(shell=shell, options="", **pieces(shell))
 
 
 def shim(program: str, shell: str = "") -> str:
@@ -165,21 +182,21 @@ def shim(program: str, shell: str = "") -> str:
     )
     rules = table.decide(program)
     unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
-    version = _VERSION.format(words=" | ".join(VERSION_WORDS)) if program == "bd" else ""
+    common = {"program": program, "mark": shlex.quote(MARK), "read": _READ}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
-    parts = [
+    pieces = [
         f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
         _BEGIN,
         rules,
-        _FIND.format(program=program, mark=shlex.quote(MARK)),
+        _FIND.format(**common),
         unwanted,
-        _SWITCH,
-        version,
+        _VERSION.format(**common) if program == "bd" else "",
+        SWITCH,
         f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
-        _PYTHON.format(options=options, **_parts(shell)),
+        _PYTHON.format(options=options, **pieces(shell)),
         f"{execute}\n",
     ]
-    return "".join(parts)
+    return "".join(pieces)
 
 
 def found_shell() -> str:
@@ -202,20 +219,20 @@ def _root() -> str:
     return os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
-def _parts(shell: str) -> dict[str, str]:
+def pieces(shell: str) -> dict[str, str]:
     """Return what a template needs, quoted for the shell."""
     # The interpreter under a virtual environment: what a venv adds, its packages, is what we leave out.
     python, root = os.path.realpath(sys.executable), _root()
     # The relay needs what the virtual environment adds, so who may have to start it knows that interpreter.
     loader = f"import sys\nsys.executable = {sys.executable!a}\n{LOADER}"
-    parts = {"python": python, "loader": loader, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
+    found = {"python": python, "loader": loader, "bundle": bundle(root), "main": f"{root}/{PROGRAM}"}
     # Where arguments are so long that only the command's own fit, bash can go on and run it.
     execfail = "shopt -s execfail" if "bash" in shell else ":"
-    return {"execfail": execfail, **{name: shlex.quote(part) for name, part in parts.items()}}
+    return {"execfail": execfail, **{name: shlex.quote(part) for name, part in found.items()}}
 
 
 def write(path: str, content: str = "") -> None:
-    """Write a launcher, by default that of `text`, to `path`, executable, at once and whole. Raises OSError."""
+    """Write a launcher, by default that of `text`, to `path`: executable, whole at once. Raises OSError."""
     temporary = f"{path}.{os.getpid()}"
     try:
         with open(temporary, "w", encoding="utf-8", errors="surrogateescape") as stream:

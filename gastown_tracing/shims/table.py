@@ -1,7 +1,7 @@
-"""The shell's own notion of what nobody wants to see, made of the data that `classify` and the tmux shim read.
+"""The shell's own notion of what nobody wants to see, made of the data that `classify` and `tmux_line` read.
 
 Each text is shell (POSIX) that reads "$@" and sets `_gt_trace_wanted` to 1 for a command line that may be an
-event; the others never start Python. It lets through whatever those two see, and now and then a line more.
+event; the others never start Python. It lets through whatever those two see, and now and then more.
 """
 
 from __future__ import annotations
