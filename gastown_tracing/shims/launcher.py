@@ -184,7 +184,7 @@ def shim(program: str, shell: str = "") -> str:
     unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
     common = {"program": program, "mark": shlex.quote(MARK), "read": _READ}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
-    pieces = [
+    lines = [
         f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
         _BEGIN,
         rules,
@@ -196,7 +196,7 @@ def shim(program: str, shell: str = "") -> str:
         _PYTHON.format(options=options, **pieces(shell)),
         f"{execute}\n",
     ]
-    return "".join(pieces)
+    return "".join(lines)
 
 
 def found_shell() -> str:
