@@ -80,6 +80,14 @@ GROUPS = (
         "propagation.tmux",
         "gastown_tracing.shims.priming",
     ),
+    (
+        "gastown_tracing.journal.index",
+        "gastown_tracing.hooks",
+        "gastown_tracing.hooks.agent",
+        "gastown_tracing.hooks.agents",
+        "gastown_tracing.hooks.claude",
+    ),
+    ("gastown_tracing.shims.real", "gastown_tracing.hooks.primes"),
 )
 PROGRAM = "gastown_tracing/shims/main.py"
 
@@ -215,6 +223,10 @@ def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
             return
         if not modules:
             sys.path.insert(0, root)
+        if arguments[:1] == ["--hook"]:
+            from gastown_tracing.hooks import claude  # no command, and nobody's parent
+
+            claude.run("".join(arguments[1:2]))
         from gastown_tracing.shims.exec import run_launched
     except Exception:  # in the middle of an upgrade, say: the command runs as it is
         without_us(arguments)

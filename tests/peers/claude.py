@@ -106,13 +106,13 @@ class Model:
                 if body.get("stream"):
                     self._say("text/event-stream", streamed(blocks, str(body.get("model"))))
                 else:
-                    self._say("application/json", json.dumps(message(blocks, str(body.get("model")))).encode())
+                    self._say(
+                        "application/json", json.dumps(message(blocks, str(body.get("model")))).encode()
+                    )
 
             def do_GET(self) -> None:
                 """Have nothing else to offer."""
                 self.send_error(404)
-
-            do_HEAD = do_GET
 
             def _say(self, kind: str, body: bytes) -> None:
                 self.send_response(200)
@@ -173,9 +173,7 @@ def streamed(blocks: list[Block], model: str) -> bytes:
     ending = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
     events.append({"type": "message_delta", "delta": ending, "usage": whole["usage"]})
     events.append({"type": "message_stop"})
-    return b"".join(
-        f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events
-    )
+    return b"".join(f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode() for event in events)
 
 
 def at_home(home: Path, *directories: Path) -> None:
