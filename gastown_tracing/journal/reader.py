@@ -288,7 +288,7 @@ def _read(run: Run, holding: str = "") -> RunData:
 
 
 def _text(path: str, holding: str, skipped: list[Skip]) -> str:
-    """Return a file's text; lines that do not hold what is looked for are empty, so that the others keep theirs."""
+    """Return a file's text; lines that do not hold what is looked for are empty: the others keep theirs."""
     text = read_file(path, skipped)
     if not holding:
         return text

@@ -11,7 +11,7 @@ Shapes = tuple[str, str, str, str, str]
 
 
 def bar(node: Node, axis: Axis, glyphs: Glyphs) -> tuple[int, str]:
-    """Return where the node's bar begins and its cells; it never reaches beyond the axis."""
+    """Return where the node's bar begins and its cells; where it reaches beyond the axis it is marked."""
     if axis.cells <= 0:
         return 0, ""
     if node.members:
@@ -22,6 +22,10 @@ def bar(node: Node, axis: Axis, glyphs: Glyphs) -> tuple[int, str]:
         cells = _with_idle(first, cells, axis, glyphs.idle)
     if node.state == "live":
         cells = cells[:-1] + glyphs.arrow
+    elif node.end_ns > axis.end:
+        cells = cells[:-1] + glyphs.deep[0]
+    if node.start_ns < axis.start:
+        cells = glyphs.deep[0] + cells[1:]
     return first, cells
 
 

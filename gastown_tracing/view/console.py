@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from gastown_tracing.view import text, titles
+from gastown_tracing.view import links, text, titles
 from gastown_tracing.view.axis import Axis
 from gastown_tracing.view.bars import bar
 from gastown_tracing.view.header import footer, header
@@ -18,6 +18,9 @@ from gastown_tracing.view.theme import ASCII, UTF8, Glyphs, Paint
 BARS_FROM = 50
 
 _DURATION = 8
+
+#: How many links of one span are said; the rest are counted.
+_LINKS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ _BESIDE = {"live": "live", "failed": "error", "process": "dim", "bead": "bead", 
 
 
 @dataclass(slots=True)
-class _Row:
+class Row:
     """A node on its line: the guides before it and those under it, its label, what is said beside and below.
 
     `cells` is the width of guide and label, `room` that of what stands beside; `took` is its length in words.
@@ -72,7 +75,7 @@ class Screen:
         self.width = max(options.width, 20)
         self.glyphs: Glyphs = ASCII if options.ascii else UTF8
         self.paint = Paint(options.colour)
-        self.rows = list(self._rows())
+        self.rows = self.all_rows()
         self.took = max((text.width(row.took) for row in self.rows), default=0)
         self.took = max(self.took, _DURATION)
         self._place()
@@ -84,9 +87,9 @@ class Screen:
         yield from header(self)
         yield ""
         if self.axis.cells > 0:
-            yield self._scale()
+            yield self.scale()
         for row in self.rows:
-            yield from self._lines_of(row)
+            yield from self.lines_of(row)
         if notes := list(footer(self)):
             yield ""
             yield from notes
@@ -109,7 +112,7 @@ class Screen:
         spaces = 3 if remarks else 2
         return label, remarks, self.width - label - remarks - self.took - spaces
 
-    def _scale(self) -> str:
+    def scale(self) -> str:
         """Return the line of tick labels and shortened gaps."""
         cells = [" "] * self.axis.cells
         for place, label in self.axis.ticks():
@@ -118,19 +121,23 @@ class Screen:
             cells[place : place + len(label)] = label
         return " " * (self.label + 1) + self.paint("".join(cells).rstrip(), "dim")
 
-    def _rows(self) -> Iterator[_Row]:
-        """Yield the rows in the order of the screen."""
+    def all_rows(self) -> list[Row]:
+        """Return the rows in the order of the screen."""
+        return list(self.rows_of(self.trace))
+
+    def rows_of(self, trace: Trace) -> Iterator[Row]:
+        """Yield the rows of one trace."""
         glyphs = self.glyphs
         longest = max(self.width // 5, 4)
-        work = titles.text(self.trace.info.get("issue_id"))
-        stack = [(root, "", "", "") for root in reversed(self.trace.roots)]
+        work = titles.text(trace.info.get("issue_id"))
+        stack = [(root, "", "", "") for root in reversed(trace.roots)]
         while stack:
             node, guide, under, parent_process = stack.pop()
             process = node.process or parent_process
             label = self._label(node)
             remarks = self._remarks(node, work, "" if process == parent_process else process)
             cells = len(guide) + text.width(label)
-            yield _Row(node, guide, under, label, cells, self._took(node), remarks, self._failure(node))
+            yield Row(node, guide, under, label, cells, self._took(node), remarks, self._failure(node))
             work = node.work or work
             if len(under) > longest:
                 under = glyphs.deep + under[len(under) - longest + 2 :]
@@ -192,24 +199,55 @@ class Screen:
                 (row.beside if fits else row.below).append((row.remarks[kind], style))
                 row.room += (text.width(row.remarks[kind]) + (2 if row.room else 0)) if fits else 0
 
-    def _shorten(self, rows: list[_Row], left: list[int]) -> None:
+    def _shorten(self, rows: list[Row], left: list[int]) -> None:
         """Cut the names of processes that are too long, in place; their ids stay."""
         for row, cells in zip(rows, left, strict=True):
             name, bracket, number = row.remarks["process"].rpartition("[")
             if cells > _DURATION:
                 row.remarks["process"] = self.cut(name, cells - len(bracket + number)) + bracket + number
 
-    def _lines_of(self, row: _Row) -> Iterator[str]:
+    def lines_of(self, row: Row) -> Iterator[str]:
         """Yield the line of a row and what hangs under it: remarks without room, links, log records."""
         yield self._line(row)
-        below = row.below + [(self._link(link), "link") for link in row.node.links]
-        if self.options.logs:
-            below += [log_line(self, log) for log in row.node.logs]
         guide = row.under + (self.glyphs.down if row.node.children else self.glyphs.blank)
-        for remark, style in below:
-            yield self.paint(guide, "dim") + self.paint(self.cut(remark, self.width - len(guide)), style)
+        for remark in row.below:
+            yield self._below(guide, *remark)
+        yield from self._links(row.node, guide)
+        if self.options.logs:
+            for log in row.node.logs:
+                yield self._below(guide, *log_line(self, log))
 
-    def _line(self, row: _Row) -> str:
+    def _below(self, guide: str, remark: str, style: str) -> str:
+        """Return a line under a row."""
+        return self.paint(guide, "dim") + self.paint(self.cut(remark, self.width - len(guide)), style)
+
+    def _links(self, node: Node, guide: str) -> Iterator[str]:
+        """Yield the lines of a node's links, and of what nothing is linked to and should be."""
+        for link in node.links[:_LINKS]:
+            words = self._link(link)
+            if link.until_ns and not link.effect and self.axis.cells > 0:
+                yield self._waiting(guide, words, link)
+            else:
+                yield self._below(guide, words, "link")
+        if len(node.links) > _LINKS:
+            more = text.counted(len(node.links) - _LINKS, "link")
+            yield self._below(guide, f"{self.glyphs.effect} and {more} more", "link")
+        if node.waits:
+            yield self._below(guide, f"{self.glyphs.effect} {node.waits}", "bead")
+
+    def _waiting(self, guide: str, words: str, link: Link) -> str:
+        """Return the line of a cause, with the time from its end to the effect above on the axis."""
+        words = self.cut(words, self.label - len(guide))
+        room = self.label - len(guide) - text.width(words) + 1
+        last = min(int(self.axis.at(link.until_ns)), self.axis.cells - 1)
+        first = min(int(self.axis.at(link.since_ns)), last)
+        drawn = self.glyphs.wait * (last - first) + self.glyphs.head
+        after = " " * (self.axis.cells - last)
+        took = self.clean(links.waited(link)).rjust(self.took) + (" waited" if self.remarks > 6 else "")
+        line = words + " " * (room + first) + drawn + after + took
+        return self.paint(guide, "dim") + self.paint(self.cut(line, self.width - len(guide)), "link")
+
+    def _line(self, row: Row) -> str:
         """Return the row's own line: label, bar, duration, remarks."""
         node, paint = row.node, self.paint
         label, cells = row.label, row.cells
@@ -239,13 +277,5 @@ class Screen:
 
     def _link(self, link: Link) -> str:
         """Return a link in words: `⇠ caused by sling gt-abc in run 1a2b3c4d · mayor`."""
-        glyphs = self.glyphs
-        what = self.clean(link.title) or f"span {self.clean(link.span_id)[:8]}"
-        where = f"in run {self.clean(link.trace_id)[:8]}"
-        if link.run:
-            where += f"{glyphs.dot}{self.clean(link.run)}"
-        return (
-            f"{glyphs.effect} caused {what} {where}"
-            if link.effect
-            else f"{glyphs.cause} caused by {what} {where}"
-        )
+        arrow = self.glyphs.effect if link.effect else self.glyphs.cause
+        return f"{arrow} {self.clean(links.said(link))}"

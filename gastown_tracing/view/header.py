@@ -37,18 +37,18 @@ _NAMED = 3
 def header(screen: Screen) -> Iterator[str]:
     """Yield the lines above the axis: session, run, start and counts."""
     trace = screen.trace
-    yield from _joined(screen, list(_who(trace)))
+    yield from joined(screen, list(who(trace)))
     kind = "run" if trace.run else "trace"
-    yield from _joined(screen, [(f"{kind} {trace.trace_id}", "dim"), *_state(trace)])
-    yield from _joined(screen, list(_counts(screen)))
+    yield from joined(screen, [(f"{kind} {trace.trace_id}", "dim"), *state(trace)])
+    yield from joined(screen, list(counts(screen)))
 
 
-def _state(trace: Trace) -> Iterator[tuple[str, str]]:
+def state(trace: Trace) -> Iterator[tuple[str, str]]:
     """Yield how a session is, and how anybody knows where nobody saw its end."""
     if not trace.run:
         return
-    state, style = STATES.get(trace.state, (trace.state, "dim"))
-    yield f"{state}: {trace.reason}" if trace.state == "ended" and trace.reason else state, style
+    said, style = STATES.get(trace.state, (trace.state, "dim"))
+    yield f"{said}: {trace.reason}" if trace.state == "ended" and trace.reason else said, style
     if trace.evidence:
         what, _, why = trace.evidence.partition(": ")
         yield f"{FOUND}{what}", "bead"
@@ -56,7 +56,7 @@ def _state(trace: Trace) -> Iterator[tuple[str, str]]:
             yield why, "bead"
 
 
-def _who(trace: Trace) -> Iterator[tuple[str, str]]:
+def who(trace: Trace) -> Iterator[tuple[str, str]]:
     """Yield what is known of the session."""
 
     def info(name: str) -> str:
@@ -73,7 +73,7 @@ def _who(trace: Trace) -> Iterator[tuple[str, str]]:
             yield f"{word} {said}", "bead" if word == "bead" else ""
 
 
-def _counts(screen: Screen) -> Iterator[tuple[str, str]]:
+def counts(screen: Screen) -> Iterator[tuple[str, str]]:
     """Yield start, duration and how much there is."""
     trace = screen.trace
     yield started(trace, screen.options.zone), ""
@@ -102,7 +102,7 @@ def lasted(trace: Trace) -> str:
     return text.took(trace.end_ns - trace.start_ns, minimum=trace.minimum)
 
 
-def _joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
+def joined(screen: Screen, parts: list[tuple[str, str]]) -> Iterator[str]:
     """Yield parts joined by dots, on as many lines as they need."""
     dot = screen.glyphs.dot
     plain = [screen.cut(screen.clean(part), screen.width) for part, _ in parts]

@@ -16,7 +16,7 @@ from datetime import tzinfo
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
-from gastown_tracing.view import text, titles
+from gastown_tracing.view import links, text, titles
 from gastown_tracing.view.header import FOUND, MINIMUM, OUTSIDE, STATES, UNDESCRIBED, lasted, started
 from gastown_tracing.view.logs import COMMON, own
 from gastown_tracing.view.model import Link, Node, Trace
@@ -34,8 +34,13 @@ _RECORDED = frozenset({"attributes", "common", "body", "resources"})
 
 def render(trace: Trace, zone: tzinfo | None = None) -> str:
     """Return the page for `trace`; `zone` is that of the start time in its header (None: local)."""
+    return fill(Page(trace, zone).data())
+
+
+def fill(data: dict[str, Any]) -> str:
+    """Return the page that shows `data`."""
     style, script = _asset("view.css"), _asset("view.js")
-    data = _clean(_Page(trace, zone).data())
+    data = _clean(data)
     parts = {
         "title": html.escape(text.clean(f"{data['name']} · gt-trace")),
         "style": style,
@@ -62,7 +67,7 @@ def _hash(content: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
-class _Page:
+class Page:
     """The data of one page.
 
     Times are microseconds since the axis begins: JavaScript has no 64-bit integers.
@@ -77,23 +82,23 @@ class _Page:
     def data(self) -> dict[str, Any]:
         """Return everything the page's script needs."""
         trace = self.trace
-        rows = list(self._rows())
+        rows = list(self.rows(trace))
         state, _ = STATES.get(trace.state, (trace.state, ""))
         words = f"{state}: {trace.reason}" if trace.reason and trace.state == "ended" else state
         return {
-            "name": self._name(rows),
+            "name": self.name(rows),
             "state": {"kind": trace.state, "text": words},
-            "facts": [list(fact) for fact in self._facts() if fact[1]],
-            "notes": list(self._notes()),
+            "facts": [list(fact) for fact in self.facts() if fact[1]],
+            "notes": list(self.notes()),
             "epoch": trace.axis_start_ns / 1e6,
             "length": max((trace.axis_end_ns - trace.axis_start_ns) / 1e3, 1),
-            "gaps": [[self._at(begin), self._at(until)] for begin, until in trace.gaps],
+            "gaps": [[self.at(begin), self.at(until)] for begin, until in trace.gaps],
             "rows": rows,
             "nothing": "" if rows else self._nothing(),
             "resources": self.resources,
         }
 
-    def _name(self, rows: list[dict[str, Any]]) -> str:
+    def name(self, rows: list[dict[str, Any]]) -> str:
         """Return what the page is called: its session, else its first span."""
         trace = self.trace
         if trace.run and not trace.info:
@@ -106,10 +111,11 @@ class _Page:
             return f"Nothing to show: none of {text.counted(self.trace.spans, 'span')} is in this choice."
         return "Nothing to show: no span has been recorded."
 
-    def _at(self, time_ns: int) -> float:
+    def at(self, time_ns: int) -> float:
+        """Return a moment as the page has it."""
         return (text.within(time_ns) - self.trace.axis_start_ns) / 1e3
 
-    def _facts(self) -> Iterator[tuple[str, str, str]]:
+    def facts(self) -> Iterator[tuple[str, str, str]]:
         """Yield (name, value, style) of what stands in the header."""
         trace = self.trace
         for name, key in (("Role", "role"), ("Rig", "rig"), ("Agent", "agent_name")):
@@ -123,7 +129,7 @@ class _Page:
         yield "Host", titles.text(trace.info.get("host")), ""
         yield "Run" if trace.run else "Trace", trace.trace_id, "mono"
 
-    def _notes(self) -> Iterator[str]:
+    def notes(self) -> Iterator[str]:
         """Yield what a reader should know of what is and is not here."""
         trace = self.trace
         if trace.state == "live":
@@ -138,11 +144,10 @@ class _Page:
         if trace.skipped:
             yield f"{text.counted(len(trace.skipped), 'line')} skipped: {'; '.join(trace.skipped[:3])}"
 
-    def _rows(self) -> Iterator[dict[str, Any]]:
-        """Yield every node, members under their folds, parents before children."""
-        stack = [
-            (root, 0, titles.text(self.trace.info.get("issue_id"))) for root in reversed(self.trace.roots)
-        ]
+    def rows(self, trace: Trace, top: int = 0) -> Iterator[dict[str, Any]]:
+        """Yield every node of a trace, its roots at depth `top`: members under folds, parents first."""
+        work = titles.text(trace.info.get("issue_id"))
+        stack = [(root, top, work) for root in reversed(trace.roots)]
         while stack:
             node, depth, work = stack.pop()
             yield self._row(node, depth, work)
@@ -156,7 +161,7 @@ class _Page:
             "title": node.title,
             "family": node.family,
             "state": node.state,
-            "start": self._at(node.start_ns),
+            "start": self.at(node.start_ns),
             "span": (node.end_ns - node.start_ns) / 1e3,
             "busy": node.busy_ns / 1e3,
         }
@@ -168,6 +173,7 @@ class _Page:
             "error": node.error,
             "orphan": node.orphan,
             "twin": node.twin,
+            "waits": node.waits,
             "parentId": node.parent_id,
             "hidden": node.hidden,
             "faded": node.faded,
@@ -188,7 +194,7 @@ class _Page:
         if span is None:
             return {}
         events = [
-            {"name": name, "at": self._at(time_ns), "attributes": _plain(attributes)}
+            {"name": name, "at": self.at(time_ns), "attributes": _plain(attributes)}
             for name, time_ns, attributes in span.events
         ]
         return {
@@ -213,7 +219,7 @@ class _Page:
         name = log.event_name or body
         return {
             "name": name,
-            "at": self._at(log.time_ns),
+            "at": self.at(log.time_ns),
             "severity": log.severity_text,
             "bad": log.severity_number >= 17,
             "body": body if body != name else "",
@@ -233,13 +239,15 @@ def _clean(value: Any) -> Any:
 
 
 def _link(link: Link) -> dict[str, Any]:
-    return {
+    found: dict[str, Any] = {
         "trace": link.trace_id,
         "span": link.span_id,
         "effect": link.effect,
-        "title": link.title,
-        "run": link.run,
+        "said": links.said(link),
     }
+    if link.mark:
+        found |= {"mark": link.mark, "block": link.block, "waited": links.waited(link)}
+    return found
 
 
 def _plain(values: Mapping[str, object]) -> dict[str, Any]:

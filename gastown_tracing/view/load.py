@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal import index
+from gastown_tracing.journal.layout import Journal, list_directory
 from gastown_tracing.journal.parse import ReadSpan, Skip
 from gastown_tracing.journal.reader import SHORTEST, LookupFailed, Run, read_loose, read_run, resolve
 from gastown_tracing.view.began import began
 from gastown_tracing.view.model import Source
 from gastown_tracing.view.neighbours import Neighbours
+from gastown_tracing.view.waiting import waiting
 from propagation.run import root_span_id
 
 #: Says whether an open run lives: `live`, `dead` or `unknown`.
@@ -27,11 +29,16 @@ def presumed_live(run: Run) -> str:
 def find(journal: Journal, text: str) -> str:
     """Return the trace id that `text` means: a run, session, bead, `latest`, or a trace outside any run.
 
+    A bead that no run had, a message or a merge request, means the trace that made it.
+
     Raises LookupFailed, with one line for the user.
     """
     try:
         return resolve(journal, text)
     except LookupFailed:
+        made = index.bead_span(journal, text)
+        if made is not None:
+            return made[0]
         prefix = text.lower().replace("-", "")
         if len(prefix) < SHORTEST or not _HEX.issuperset(prefix):
             raise
@@ -53,7 +60,10 @@ def load(
     Whoever loads a trace again and again hands over the same `around` each time: it remembers.
     """
     source = read(journal, trace_id, look)
-    (around or Neighbours(journal, trace_id)).add(source)
+    around = around or Neighbours(journal, trace_id)
+    around.add(source)
+    if around.complete:
+        source.waits = waiting(journal, source)
     return source
 
 
@@ -67,7 +77,7 @@ def read(journal: Journal, trace_id: str, look: Look = presumed_live) -> Source:
         source.end_ns = data.run.end_ns or data.run.last_activity_ns
         source.state = "ended" if data.run.closed else look(data.run)
     else:
-        data = read_loose(journal)
+        data = read_loose(journal, trace_id=trace_id)
         source = Source(trace_id, in_trace(data.spans, trace_id), [], in_trace(data.in_progress, trace_id))
         source.logs = [log for log in data.logs if log.trace_id == trace_id]
         source.state = "live" if source.in_progress else "ended"
@@ -90,6 +100,23 @@ def stamp(journal: Journal, trace_id: str) -> tuple[object, ...]:
     """Return something that changes whenever the files of a trace do; costs a stat a file."""
     directories = journal.find_run(trace_id) or [f"{journal.root}/loose/{hour}" for hour in _hours(journal)]
     return tuple(entry for directory in directories for entry in _entries(directory))
+
+
+def stamp_of_others(journal: Journal) -> tuple[object, ...]:
+    """Return something that changes whenever an open run, or a command outside any, writes a span.
+
+    Costs a stat a run.
+    """
+    hours = [f"{journal.root}/loose/{hour}" for hour in _hours(journal)]
+    runs = [f"{journal.root}/runs/{name}" for name in list_directory(f"{journal.root}/runs")]
+    return tuple(_size(f"{directory}/traces.jsonl") for directory in (*hours, *runs))
+
+
+def _size(path: str) -> tuple[str, int]:
+    try:
+        return path, os.stat(path).st_size
+    except OSError:
+        return path, -1
 
 
 def _hours(journal: Journal) -> list[str]:

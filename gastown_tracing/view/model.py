@@ -30,7 +30,9 @@ class Link:
     """A cause or an effect in another trace.
 
     `effect` is True where the other span was caused by this one. `title` and `run` say what is known of the
-    other end; both may be empty.
+    other end; both may be empty, and `lost` says why there is no more. Where both ends stand in one picture,
+    `mark` stands at both, `block` is the label of the other's trace, `count` says how many like ones this one
+    stands for, and from `since_ns` to `until_ns` what the cause had made waited for the effect.
     """
 
     trace_id: str
@@ -38,6 +40,12 @@ class Link:
     effect: bool = False
     title: str = ""
     run: str = ""
+    lost: str = ""
+    mark: str = ""
+    block: str = ""
+    count: int = 1
+    since_ns: int = 0
+    until_ns: int = 0
 
 
 @dataclass(slots=True)
@@ -46,9 +54,10 @@ class Source:
 
     `info` is run.json ({} outside a run); `root_id` the run's root span id ("" outside a run); `state` one of
     `live`, `ended`, `unknown`, `dead`; `names` says what is known about spans that links point to, `effects`
-    lists, by the span here, the spans elsewhere that name it as their cause, and `notes` says in words where
-    neither was looked for. Times are nanoseconds since the
-    epoch; `start_ns` is 0 where nothing tells it, `end_ns` of an open run is its last sign of life.
+    lists, by the span here, the spans elsewhere that name it as their cause, `lost` says why a cause is not
+    known, `waits` which spans here handed something over that nothing has taken, and `notes` says in words
+    where neither was looked for. Times are nanoseconds since the epoch; `start_ns` is 0 where nothing tells
+    it, `end_ns` of an open run is its last sign of life.
     """
 
     trace_id: str
@@ -63,6 +72,8 @@ class Source:
     skipped: list[str] = field(default_factory=list)
     names: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     effects: Mapping[str, list[Link]] = field(default_factory=dict)
+    lost: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    waits: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
 
@@ -71,10 +82,10 @@ class Node:
     """One line of the waterfall: a span, or like siblings folded into one (then `members` has them).
 
     `state` is `ok`, `error` or `live`; `error` the failure in words; `orphan` why it hangs where it does;
-    `twin` that another span has its id. `spans` and `errors` count it and everything under it. `busy_ns` is
-    its length, a fold's the sum of its members'; where `minimum` says so, the least that it can be, for
-    nobody saw the end. `hidden` counts spans below it that a filter left out; `faded` marks one shown only
-    for what is under it.
+    `twin` that another span has its id; `waits` that nothing has taken what it handed over. `spans` and
+    `errors` count it and everything under it. `busy_ns` is its length, a fold's the sum of its members';
+    where `minimum` says so, the least that it can be, for nobody saw the end. `hidden` counts spans below it
+    that a filter left out; `faded` marks one shown only for what is under it.
     """
 
     span_id: str
@@ -90,6 +101,7 @@ class Node:
     error: str = ""
     orphan: str = ""
     twin: bool = False
+    waits: str = ""
     parent_id: str = ""
     links: list[Link] = field(default_factory=list)
     logs: list[ReadLog] = field(default_factory=list)
@@ -172,7 +184,7 @@ def build(source: Source, now_ns: int) -> Trace:
         errors,
         live,
         source.skipped,
-        _gaps(nodes, start, end),
+        gaps(nodes, start, end),
         root is not None,
         root is not None and root.minimum,
         titles.text(facts.get("gastown.evidence")),
@@ -212,13 +224,17 @@ def _node(span: ReadSpan, source: Source, live_until: int) -> Node:
     node.minimum = not live_until and not titles.end_known(span)
     node.span = span
     if span.links:
-        node.links = [
-            Link(link[0], link[1], False, *source.names.get((link[0], link[1]), ("", "")))
-            for link in span.links
-        ]
+        node.links = [_cause(link[0], link[1], source) for link in span.links]
     if (effects := source.effects.get(span.span_id)) is not None:
         node.links += effects
+    node.waits = source.waits.get(span.span_id, "")
     return node
+
+
+def _cause(trace_id: str, span_id: str, source: Source) -> Link:
+    """Return a link to the span that led to one of this trace."""
+    title, run = source.names.get((trace_id, span_id), ("", ""))
+    return Link(trace_id, span_id, False, title, run, source.lost.get((trace_id, span_id), ""))
 
 
 def _open_root(source: Source, nodes: list[Node], now_ns: int) -> Node:
@@ -317,11 +333,12 @@ def postorder(roots: Iterable[Node]) -> list[Node]:
     return order
 
 
-def _gaps(nodes: list[Node], start: int, end: int) -> list[tuple[int, int]]:
+def gaps(nodes: list[Node], start: int, end: int) -> list[tuple[int, int]]:
     """Return the stretches in which nothing runs but long-lived ancestors, longest first.
 
     A long-lived ancestor has children and lasts at least a tenth of the trace: a session, an agent's turn. It
-    counts at its start and end only, so that the moments themselves stay on the axis at full scale.
+    counts at its start and end only, so that the moments themselves stay on the axis at full scale. What lies
+    beyond [start, end] does not count.
     """
     long = (end - start) / 10
     busy: list[tuple[int, int]] = []
@@ -333,6 +350,7 @@ def _gaps(nodes: list[Node], start: int, end: int) -> list[tuple[int, int]]:
     gaps = []
     reached = start
     for begin, until in sorted(busy):
+        begin = min(begin, end)  # noqa: PLW2901 - the part of it that counts
         if begin - reached >= IDLE_NS:
             gaps.append((reached, begin))
         reached = max(reached, until)

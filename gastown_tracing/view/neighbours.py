@@ -24,8 +24,13 @@ SEARCHED = 256 << 20
 #: Bytes that are read at a time: more than a record may have.
 BLOCK = 4 << 20
 
-#: How far before its effect a cause outside any session is looked for.
-_EARLIER_NS = 3_600 * 10**9
+#: What a command outside any session is said to run in.
+OUTSIDE = "outside any session"
+
+#: Why of a cause no more is known than its ids.
+GONE = "nothing of that is in this journal"
+UNRECORDED = "it has not ended or was not recorded"
+UNSEARCHED = "not looked for everywhere"
 
 #: How many runs that were not searched are named; the rest are counted.
 _NAMED = 3
@@ -51,7 +56,8 @@ class _File:
 class Neighbours:
     """The other traces of a journal as one trace sees them.
 
-    Whoever follows a trace keeps one: every look reads only what has grown, from where the last one stopped.
+    `complete` says that the last look for effects left nothing out. Whoever follows a trace keeps one: every
+    look reads only what has grown, from where the last one stopped.
     """
 
     def __init__(self, journal: Journal, trace_id: str) -> None:
@@ -62,19 +68,22 @@ class Neighbours:
         self._names: dict[_Key, tuple[str, str]] = {}
         self._homes: dict[str, list[_File]] = {}
         self._runs: dict[str, str] = {}
+        self._lost: dict[_Key, str] = {}
+        self.complete = False
 
     def add(self, source: Source) -> None:
-        """Fill in `source.names`, `effects` and `notes`. What cannot be read stays unknown."""
+        """Fill in `source.names`, `effects`, `lost` and `notes`. What cannot be read stays unknown."""
         began = source.start_ns or min((span.start_ns for span in source.spans), default=0)
         files = [file for file in _files(self._journal, began) if file.trace_id != self._trace_id]
-        loose = [file for file in files if not file.trace_id and file.changed_ns >= began - _EARLIER_NS]
-        self._homes = {"": loose}
+        self._homes = {"": [file for file in files if not file.trace_id]}
         wanted = {(link[0], link[1]) for span in (*source.spans, *source.in_progress) for link in span.links}
         left = self._look_for_causes(key for key in sorted(wanted) if all(key))
-        left |= self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
+        missed = self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
+        self.complete = not missed
         source.names = self._names
+        source.lost = self._lost
         source.effects = self._found_effects()
-        source.notes = list(_notes(left))
+        source.notes = list(_notes(left | missed))
 
     def _look_for_causes(self, wanted: Iterable[_Key]) -> dict[_File, int]:
         """Look for the causes that have no title yet; return how much of which files was left out."""
@@ -88,12 +97,12 @@ class Neighbours:
             budget, left = search.look(home or self._homes[""], budget)
             found = [span for span in search.spans() if (span.trace_id, span.span_id) == key]
             if found:
-                self._names[key] = (
-                    titles.title(found[0].name, found[0].attributes)[0],
-                    self._run_name(key[0]),
-                )
+                title = titles.far(found[0].name, found[0].attributes)
+                self._names[key] = (title, self._run_name(key[0]) if home else OUTSIDE)
+                self._lost.pop(key, None)
                 continue
             unsearched |= left
+            self._lost[key] = UNSEARCHED if left else UNRECORDED if home else GONE
             if home:
                 self._names[key] = ("", self._run_name(key[0]))
         return unsearched
@@ -112,8 +121,9 @@ class Neighbours:
         for span in sorted(self._effects.spans(), key=lambda span: (span.start_ns, span.span_id)):
             for link in span.links:
                 if link[0] == self._trace_id != span.trace_id:
-                    title = titles.title(span.name, span.attributes)[0]
-                    effect = Link(span.trace_id, span.span_id, True, title, self._run_name(span.trace_id))
+                    title = titles.far(span.name, span.attributes)
+                    run = self._run_name(span.trace_id) if self._home(span.trace_id) else OUTSIDE
+                    effect = Link(span.trace_id, span.span_id, True, title, run)
                     effects.setdefault(link[1], {})[span.trace_id, span.span_id] = effect
         return {span_id: list(found.values()) for span_id, found in effects.items()}
 

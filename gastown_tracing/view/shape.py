@@ -19,9 +19,9 @@ LONGEST_PATTERN = 4
 def fold(trace: Trace) -> None:
     """Fold like siblings in a row, at every depth, into one node each, in place.
 
-    Siblings are alike when they have the same title, the same work item, the same orphaned state and like
-    children. What is in progress or has links stays by itself. Failed ones fold too, and the fold says how
-    many failed.
+    Siblings are alike when they have the same title, the same work item, the same orphaned state, the same
+    causes and like children. What is in progress or has effects stays by itself. Failed ones fold too, and
+    the fold says how many failed.
     """
     signatures: dict[object, int] = {}
     kinds: dict[int, int] = {}
@@ -34,11 +34,12 @@ def fold(trace: Trace) -> None:
 
 def _kind(node: Node, kinds: dict[int, int], signatures: dict[object, int]) -> int:
     """Return a number that like nodes share; what never folds gets one of its own."""
-    if node.state == "live" or node.links:
+    if node.state == "live" or any(link.effect for link in node.links):
         return -1 - len(kinds)
-    missing = node.parent_id if node.orphan else ""
+    state = (node.parent_id if node.orphan else "", node.waits)
+    causes = tuple((link.trace_id, link.span_id) for link in node.links)
     under = tuple(kinds[id(one)] for child in node.children for one in _pattern(child))
-    return signatures.setdefault((node.name, node.title, node.work, missing, under), len(signatures))
+    return signatures.setdefault((node.name, node.title, node.work, state, causes, under), len(signatures))
 
 
 def _pattern(node: Node) -> list[Node]:
@@ -89,6 +90,8 @@ def _folded(members: list[Node], period: int, times: int) -> Node:
     node.spans = sum(member.spans for member in members)
     node.busy_ns = sum(member.busy_ns for member in members)
     node.minimum = any(member.minimum for member in members)
+    node.waits = next((member.waits for member in members[:period] if member.waits), "")
+    node.links = [link for member in members[:period] for link in member.links]
     node.logs = [log for member in members for log in member.logs]
     if node.failed:
         node.state = "error"
@@ -98,7 +101,7 @@ def _folded(members: list[Node], period: int, times: int) -> Node:
 
 def errors(trace: Trace) -> None:
     """Keep what failed and the way to it, in place."""
-    _keep(trace, lambda node: node.state == "error")
+    keep(trace, lambda node: node.state == "error")
 
 
 def slowest(trace: Trace, number: int) -> None:
@@ -109,12 +112,12 @@ def slowest(trace: Trace, number: int) -> None:
     """
     roots = {id(root) for root in trace.roots if root.children}
     ranked = [node for node in postorder(trace.roots) if id(node) not in roots]
-    chosen = heapq.nlargest(number, ranked, key=_own_time)
+    chosen = heapq.nlargest(number, ranked, key=own_time)
     kept = {id(node) for node in chosen}
-    _keep(trace, lambda node: id(node) in kept)
+    keep(trace, lambda node: id(node) in kept)
 
 
-def _own_time(node: Node) -> int:
+def own_time(node: Node) -> int:
     """Return how long a span ran while none of its children did, in nanoseconds."""
     covered, reached = 0, node.start_ns
     for child in sorted(node.children, key=lambda child: child.start_ns):
@@ -125,7 +128,7 @@ def _own_time(node: Node) -> int:
     return node.end_ns - node.start_ns - covered
 
 
-def _keep(trace: Trace, wanted: Callable[[Node], bool]) -> None:
+def keep(trace: Trace, wanted: Callable[[Node], bool]) -> None:
     """Keep the nodes `wanted` names and their ancestors; those that stay only for others are faded."""
     kept: set[int] = set()
     for node in postorder(trace.roots):

@@ -28,6 +28,8 @@ class Glyphs:
     log: str
     tick: str
     idle: str
+    wait: str
+    head: str
     leaf: tuple[
         str, str, str, str, str
     ]  # both halves of a cell, the right one, the left one, less than half at the left, at the right
@@ -56,6 +58,8 @@ UTF8 = Glyphs(
     log="·",
     tick="╷",
     idle="┄",
+    wait="┈",
+    head="▸",
     leaf=("█", "▐", "▌", "▏", "▕"),
     line=("━", "╺", "╸", "╸", "╺"),
     arrow="▶",
@@ -82,6 +86,8 @@ ASCII = Glyphs(
     log="-",
     tick="|",
     idle=".",
+    wait=".",
+    head=">",
     leaf=("=", "=", "=", "|", "|"),
     line=("-", "-", "-", "|", "|"),
     arrow=">",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 Attributes = Mapping[str, object]
 
+#: The label of a bead that asks for a merge.
+MERGE_REQUEST = "gt:merge-request"
+
 #: Colour families of span names; what is not listed goes by the part before the first dot, then `other`.
 FAMILIES = {
     "bd": "bd",
@@ -136,6 +139,17 @@ def title(name: str, attributes: Attributes) -> tuple[str, str]:
     if (suffix := _SUFFIXES.get(name)) is not None:
         return _joined(name, suffix(get)[0]), ""
     return name or "(no name)", ""
+
+
+def far(name: str, attributes: Attributes) -> str:
+    """Return what a span is called where a link names it: its title and, for bd, the bead it is about."""
+    said, detail = title(name, attributes)
+    if name != "bd.call":
+        return said
+    if MERGE_REQUEST in detail:
+        return f"{said} of a merge request"
+    bead = detail.partition(" ")[0]
+    return said if bead.startswith(("-", "‹")) else _joined(said, bead)
 
 
 def operation(name: str, attributes: Attributes) -> str:

@@ -53,27 +53,34 @@ def pairs(values: dict[str, Any]) -> list[dict[str, Any]]:
 class Book:
     """A journal, and one run in it unless `run` is empty: spans get the ids s1, s2 … in hex."""
 
+    _first = 0
+
     def __init__(
         self, root: Path, run: str = RUN, info: dict[str, Any] | None = None, start: float = 0
     ) -> None:
         self.journal = Journal(str(root))
         self.run = run
         self.directory = root / "runs" / run if run else root / "loose" / "2026-11-18T11"
-        self.directory.mkdir(parents=True)
+        self.directory.mkdir(parents=True, exist_ok=not run)
         (root / "VERSION").write_text("1\n")
         (root / "on").touch()
         self.locks: list[int] = []
+        self.began = start
         self._number = 0
         if run:
             facts = {**INFO, **(info or {}), "trace_id": run, "start_time_unix_nano": str(at(start))}
             (self.directory / "run.json").write_text(json.dumps(facts))
+
+    def number_from(self, text: str) -> None:
+        """Let this book's spans have ids of their own: beside others in one journal none comes twice."""
+        self._first = int(text[:4], 16) << 32
 
     def span(
         self,
         name: str,
         start: float,
         end: float,
-        parent: str = ROOT,
+        parent: str | None = None,
         *,
         error: str | None = None,
         link: tuple[str, str] | None = None,
@@ -82,7 +89,13 @@ class Book:
     ) -> str:
         """Write a span that has ended and return its id."""
         line = self.line(
-            name, start, end, parent, error=error, link=link, attributes={**(attributes or {}), **more}
+            name,
+            start,
+            end,
+            self.root if parent is None else parent,
+            error=error,
+            link=link,
+            attributes={**(attributes or {}), **more},
         )
         self.append("traces.jsonl", line)
         return self.last
@@ -95,7 +108,12 @@ class Book:
     @property
     def last(self) -> str:
         """Return the id of the span written last."""
-        return f"{0xA000000000000000 + self._number:016x}"
+        return f"{0xA000000000000000 + self._first + self._number:016x}"
+
+    @property
+    def root(self) -> str:
+        """Return the id of the run's root span."""
+        return f"{int(self.run[16:], 16) | 1 << 63:016x}" if self.run else ROOT
 
     def line(
         self,
@@ -148,13 +166,12 @@ class Book:
     def close(self, end: float, reason: str = "done", **attributes: Any) -> None:
         """Write the run's root span: the session has ended."""
         facts = {"session_id": "gt-gastown-toast", "reason": reason, **attributes}
-        root = f"{int(self.run[16:], 16) | 1 << 63:016x}"
-        line = self.line("gt.session", 0, end, "", attributes=facts, span_id=root)
+        line = self.line("gt.session", self.began, end, "", attributes=facts, span_id=self.root)
         (self.directory / "close.json").write_text(line + "\n")
 
     def marker(self, name: str, start: float, *, live: bool, died: float = 0, **attributes: Any) -> None:
         """Write the marker of a call in progress: locked by this process, or left behind by a dead one."""
-        line = self.line(name, start, start, ROOT, attributes=attributes)
+        line = self.line(name, start, start, self.root, attributes=attributes)
         (self.directory / "open").mkdir(exist_ok=True)
         path = self.directory / "open" / self.last
         path.write_text(line.replace(f'"endTimeUnixNano":"{at(start)}",', "") + "\n")

@@ -4,7 +4,7 @@
   const trace = JSON.parse($("trace").textContent);
   const rows = trace.rows;
   const tree = $("tree"), body = $("rows"), grid = $("grid"), axis = $("axis"), map = $("map");
-  const ROW = 25, PRINTED = 5000;
+  const ROW = 25, PRINTED = 5000, CHIPS = 3, CONNECTED = 500;
 
   /* Rows come parents before children: `past[i]` is the first row after everything under row i. */
   const past = new Uint32Array(rows.length), parent = new Int32Array(rows.length), folded = new Uint8Array(rows.length);
@@ -159,6 +159,36 @@
     }
   }
 
+  /* Links of which both ends are here: down from the cause's end, then along the time that the effect waited. */
+  const edges = rows.flatMap((row, i) => (row.links || []).filter((link) => link.mark && !link.effect && link.to !== undefined).map((link) => [link.to, i]));
+  function visibleRow(i) {
+    while (i >= 0 && place[i] < 0) i = parent[i];
+    return i;
+  }
+  function drawLinks(every) {
+    if (!edges.length) return;
+    const NS = "http://www.w3.org/2000/svg", width = axis.clientWidth || 1;
+    const top = every ? 0 : tree.scrollTop, height = every ? Math.min(shown.length, PRINTED) * ROW : tree.clientHeight;
+    const picture = document.createElementNS(NS, "svg");
+    picture.setAttribute("width", width);
+    picture.setAttribute("height", height);
+    picture.style.top = `${top}px`;
+    let drawnLinks = 0;
+    for (const [cause, effect] of edges) {
+      const up = visibleRow(cause), down = visibleRow(effect);
+      if (up === down) continue;
+      const y1 = place[up] * ROW + ROW / 2 - top, y2 = place[down] * ROW + ROW / 2 - top;
+      if (Math.max(y1, y2) < 0 || Math.min(y1, y2) > height || drawnLinks++ >= CONNECTED) continue;
+      const begins = rows[effect].start, ended = Math.min(rows[cause].start + rows[cause].span, begins);
+      const at = (us) => Math.max(Math.min(share(drawn(us)) * width, width + 9), -9), x1 = at(ended), x2 = at(begins), dip = y2 > y1 ? 5 : -5;
+      const path = document.createElementNS(NS, "path");
+      path.setAttribute("d", `M${x1},${y1 + dip} V${y2} H${x2} m-4,-3.5 l4,3.5 l-4,3.5`);
+      if (up === chosen || down === chosen) path.setAttribute("class", "chosen");
+      picture.append(path);
+    }
+    grid.append(picture);
+  }
+
   /* Rows: only those in sight are in the document. */
   function marked(node, text) {
     const at = query ? text.toLowerCase().indexOf(query) : -1;
@@ -202,14 +232,23 @@
     if (row.failed) cell.append(el("span", "chip bad", `✗ ${row.failed} failed`));
     else if (row.error) cell.append(el("span", "chip bad", `✗ ${row.error}`));
     cell.append(marked(el("span", "detail"), row.detail || ""));
-    if (row.links) cell.append(el("span", "chip", row.links.some((link) => link.effect) ? "⇢ effect" : "⇠ cause"));
+    const marks = (row.links || []).filter((link, n, all) => link.mark && all.findIndex((one) => one.mark === link.mark && one.effect === link.effect) === n);
+    for (const link of marks.slice(0, CHIPS)) {
+      const chip = el("span", "chip link", `${link.effect ? "⇢" : "⇠"} ${link.mark}`);
+      chip.title = link.said;
+      if (link.to !== undefined) chip.dataset.to = link.to;
+      cell.append(chip);
+    }
+    if (marks.length > CHIPS) cell.append(el("span", "chip", `+${marks.length - CHIPS}`));
+    if (row.links && row.links.some((link) => !link.mark)) cell.append(el("span", "chip", row.links.some((link) => link.effect && !link.mark) ? "⇢ effect" : "⇠ cause"));
+    if (row.waits) cell.append(el("span", "chip bead", row.waits.split(",")[0]));
     if (row.hidden) cell.append(el("span", "chip", `+${row.hidden} below`));
     if (row.bead) cell.append(el("span", "chip bead", `◆ ${row.bead}`));
     return cell;
   }
   function line(n, width) {
     const i = shown[n], row = rows[i];
-    const node = el("div", `row ${row.family}${row.state === "error" && !(row.failed < row.count) ? " error" : ""}${row.faded ? " faded" : ""}${hits.has(i) ? " hit" : ""}`);
+    const node = el("div", `row ${row.family}${row.state === "error" && !(row.failed < row.count) ? " error" : ""}${row.faded ? " faded" : ""}${row.block ? " block" : ""}${hits.has(i) ? " hit" : ""}`);
     node.id = `row${i}`;
     node.dataset.row = i;
     node.style.top = `${n * ROW}px`;
@@ -237,7 +276,7 @@
   function draw() {
     if (waiting) return;
     waiting = true;
-    requestAnimationFrame(() => { waiting = false; $("scale").style.setProperty("--bar", `${tree.offsetWidth - tree.clientWidth}px`); drawScale(); drawRows(); drawMap(); });
+    requestAnimationFrame(() => { waiting = false; $("scale").style.setProperty("--bar", `${tree.offsetWidth - tree.clientWidth}px`); drawScale(); drawLinks(false); drawRows(); drawMap(); });
   }
 
   /* The overview: everything, one pixel line a depth, and the part in sight. */
@@ -305,7 +344,7 @@
     choose(chosen);
   }
   function haystack(row) {
-    if (row.hay === undefined) row.hay = [row.title, row.detail, row.error, row.process, row.id, JSON.stringify([row.attributes, row.events, row.logs, row.links])].join("\n").toLowerCase();
+    if (row.hay === undefined) row.hay = [row.title, row.detail, row.error, row.process, row.id, row.waits, JSON.stringify([row.attributes, row.events, row.logs, row.links])].join("\n").toLowerCase();
     return row.hay;
   }
   function search(text) {
@@ -352,13 +391,22 @@
     if (row.error) panel.append(el("p", "why", row.failed ? `${row.failed} of ${row.count} failed: ${row.error}` : row.error));
     if (row.orphan) panel.append(el("p", "note", `⇡ Shown here because its parent ${row.parentId} ${row.orphan}.`));
     if (row.twin) panel.append(el("p", "note", "Another span has its id."));
+    if (row.waits) panel.append(el("p", "note", `⇢ ${row.waits}`));
     for (const link of row.links || []) {
-      const what = link.title || `span ${link.span}`, where = `in run ${link.trace}${link.run ? ` · ${link.run}` : ""}`;
-      panel.append(el("p", "link", link.effect ? `⇢ caused ${what} ${where}` : `⇠ caused by ${what} ${where}`));
+      const said = `${link.effect ? "⇢" : "⇠"} ${link.said}${link.waited && !link.effect ? `, waited ${link.waited}` : ""}`, line = el("p", "link");
+      if (link.to === undefined) line.append(said);
+      else {
+        const jump = el("button", "jump", said);
+        jump.type = "button";
+        jump.addEventListener("click", () => { tree.focus(); choose(link.to, true); });
+        line.append(jump);
+      }
+      line.title = `trace ${link.trace}, span ${link.span}`;
+      panel.append(line);
     }
     const began = new Date(trace.epoch + row.start / 1e3);
     section(panel, "When and where", {
-      Started: `+${duration(row.start)} · ${began.toLocaleTimeString()}`, Took: row.state === "live" ? `${duration(row.busy)} so far` : took(row),
+      Started: `${row.start < 0 ? "−" : "+"}${duration(Math.abs(row.start))} · ${began.toLocaleTimeString()}`, Took: row.state === "live" ? `${duration(row.busy)} so far` : took(row),
       ...(row.process && { Process: row.process }), ...(row.work && { "Work item": row.work }), ...(row.name && { Span: row.name }), ...(row.id && { "Span id": row.id }), ...(row.parentId && { "Parent id": row.parentId }),
     });
     section(panel, "Attributes", row.attributes);
@@ -446,9 +494,10 @@
   $("idle").addEventListener("click", () => { compress($("idle").getAttribute("aria-pressed") !== "true"); picture = null; draw(); });
   const rowOf = (event) => { const node = event.target.closest(".row"); return node ? Number(node.dataset.row) : -1; };
   tree.addEventListener("click", (event) => {
-    const i = rowOf(event);
+    const i = rowOf(event), chip = event.target.closest(".chip.link");
     if (i < 0 || dragged) return;
-    if (event.target.closest(".twist") && hasChildren(i)) { chosen = i; fold(i, !folded[i]); } else choose(i, true);
+    if (chip && chip.dataset.to) choose(Number(chip.dataset.to), true);
+    else if (event.target.closest(".twist") && hasChildren(i)) { chosen = i; fold(i, !folded[i]); } else choose(i, true);
   });
   tree.addEventListener("dblclick", (event) => { const i = rowOf(event); if (i >= 0 && !event.target.closest(".twist")) zoomToRow(i); });
   tree.addEventListener("scroll", draw, { passive: true });
@@ -483,7 +532,7 @@
   });
   addEventListener("pointercancel", () => { drag = null; draw(); });
   addEventListener("resize", draw);
-  addEventListener("beforeprint", () => { drawScale(); drawRows(true); });
+  addEventListener("beforeprint", () => { drawScale(); drawLinks(true); drawRows(true); });
   addEventListener("afterprint", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => { picture = null; draw(); });
 
