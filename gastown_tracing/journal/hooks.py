@@ -6,6 +6,8 @@ commands at the same instant can leave one of their halves out: whoever asks `ho
 no molecule.
 """
 
+import time
+
 from gastown_tracing.journal.index import HOOKS, WORK, look, note, span_of
 
 TYPE_CHECKING = False
@@ -31,11 +33,11 @@ def take(journal: "Journal", said: "Mapping[str, str]", trace_id: str, span_id: 
         note(journal, HOOKS, before, {"bead": ""})
     if not actor:
         return
-    fields = {"bead": bead, "mol": mol, "trace_id": trace_id, "span_id": span_id}
+    fields = {"bead": bead, "mol": mol, "trace_id": trace_id, "span_id": span_id, "time": str(time.time_ns())}
     if "actor" not in said:  # it has been there before: what put it there stays
         if not _has(journal, actor, bead):
             return
-        fields |= _span(look(journal, HOOKS, actor))
+        fields |= _since(look(journal, HOOKS, actor))
     note(journal, HOOKS, actor, fields)
 
 
@@ -49,6 +51,12 @@ def hooked(journal: "Journal", actor: str) -> "tuple[str, str] | None":
     return bead, mol if mol.isprintable() else ""
 
 
+def hooked_since(journal: "Journal", actor: str) -> int | None:
+    """Return when that bead was put there, nanoseconds of the Unix epoch; None if unknown. Never raises."""
+    said = (look(journal, HOOKS, actor) or {}).get("time", "")
+    return int(said) if said.isascii() and said.isdigit() else None
+
+
 def cause(journal: "Journal", actor: str) -> "tuple[str, str] | None":
     """Return (trace ID, span id) of what put the bead on the hook; None if unknown. Never raises."""
     return span_of(look(journal, HOOKS, actor))
@@ -58,5 +66,5 @@ def _has(journal: "Journal", actor: str, bead: str) -> bool:
     return (look(journal, HOOKS, actor) or {}).get("bead") == bead
 
 
-def _span(entry: "Mapping[str, str] | None") -> dict[str, str]:
-    return {name: (entry or {}).get(name, "") for name in ("trace_id", "span_id")}
+def _since(entry: "Mapping[str, str] | None") -> dict[str, str]:
+    return {name: (entry or {}).get(name, "") for name in ("trace_id", "span_id", "time")}

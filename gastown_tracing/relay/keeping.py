@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gastown_tracing.relay.living import living
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.relay.feed import Feed
     from gastown_tracing.relay.files import Files
+    from gastown_tracing.relay.finding import Finder
     from gastown_tracing.relay.living import Living
     from gastown_tracing.relay.settings import Settings
     from gastown_tracing.relay.sources import Sources
+    from gastown_tracing.sessions.liveness import Inspector
+    from gastown_tracing.sessions.reaping import Found
 
 #: Seconds between two looks at which sessions live, at what can be moved, at what has to go, at the rest.
 REAPED, MOVED, RETAINED, TIDIED = 15.0, 10.0, 60.0, 86_400.0
@@ -58,6 +61,8 @@ class Keeper:
         self._live: list[Living] | None = None
         self._reaped = 0
         self._started = False
+        self._finder: Finder | None = None
+        self._found = 0
 
     def restore(self, now: float) -> None:
         """Go on where the last relay stopped; before the sources' first scan, `now` in monotonic seconds."""
@@ -108,6 +113,7 @@ class Keeper:
         return {
             "live_sessions": len(self._live or ()),
             "closed_sessions": self._reaped,
+            "found_sessions": self._found,
             **self._mover.status(),
             **self._retention.status(),
             "dropped_dead_letters": self._tidier.dropped,
@@ -132,11 +138,14 @@ class Keeper:
             self._reaper.start()
 
     def _look_at_sessions(self) -> None:
-        from gastown_tracing.sessions.reaping import reap  # once there is a thread for it
+        from gastown_tracing.sessions.liveness import Inspector  # once there is a thread for it
+        from gastown_tracing.sessions.reaping import reap
 
         problems: list[OSError] = []
+        env = self._environment()
+        inspector = Inspector(env)
         try:
-            found = reap(self._journal, self._env, problems=problems)
+            found = reap(self._journal, env, inspector, problems)
         except (OSError, ValueError, KeyError, TypeError) as error:  # files that somebody else has made
             self._say(f"cannot look at the sessions: {type(error).__name__}: {error}")
             return
@@ -145,7 +154,22 @@ class Keeper:
             if item.reaped:
                 self._reaped += 1
                 self._log(f"closed run {item.run.trace_id}, which ended unseen: {item.liveness.evidence}")
-        self._say(f"cannot close what ended unseen: {problems[0]}" if problems else "")
+        try:
+            self._find(inspector, found)
+        except OSError as error:
+            problems.append(error)
+        self._say(f"cannot record what sessions did unseen: {problems[0]}" if problems else "")
+
+    def _find(self, inspector: Inspector, found: Sequence[Found]) -> None:
+        from gastown_tracing.relay.finding import Finder  # the same
+
+        self._finder = self._finder or Finder(self._journal, self._log)
+        self._found += self._finder.look(inspector, found, self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment for tmux: the relay's, and where config.json says that its sockets are."""
+        directory = self._settings.file.get("TMUX_TMPDIR", "")
+        return {**self._env, **({"TMUX_TMPDIR": directory} if directory else {})}
 
     def _say(self, problem: str) -> None:
         if problem and problem != self._problem:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 #: What is read from the environment alone.
 NOT_IN_FILE = (config.JOURNAL, "OTEL_SDK_DISABLED")
-#: Further names that config.json may have: the relay's PATH.
-ALSO = ("PATH",)
+#: Further names that config.json may have: the relay's PATH, and where tmux servers have their sockets.
+ALSO = ("PATH", "TMUX_TMPDIR")
 #: Beginnings of names that are ours, so that one that nobody reads is a slip.
 _OURS = ("GT_OTEL_", "GT_LOG_", "OTEL_")
 _FLAGS = ("true", "false", "1", "0")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import time
 
 LINUX = sys.platform == "linux"
 
@@ -40,6 +41,29 @@ def start_time(pid: int) -> str:
     On Linux it is field 22 of proc_pid_stat(5), clock ticks since the boot.
     """
     return _look(pid)[1]
+
+
+def age(pid: int) -> float | None:
+    """Return the seconds for which a process has been running, None when that is not to be seen."""
+    started = start_time(pid)
+    if not started:
+        return None
+    if LINUX:
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+    return time.time() - float(started)
+
+
+def environment(pid: int) -> dict[str, str]:
+    """Return the environment that a process began with, empty when it is not to be seen."""
+    if not LINUX:
+        import psutil  # macOS only
+
+        try:
+            return dict(psutil.Process(pid).environ())
+        except (psutil.Error, OSError):
+            return {}
+    pairs = [entry.partition("=") for entry in _read(f"/proc/{pid}/environ").split("\0")]
+    return {name: value for name, equals, value in reversed(pairs) if equals and name}
 
 
 def state(pid: int, started: str) -> str:
@@ -85,7 +109,7 @@ def describe(pid: int) -> dict[str, str]:
 
 def _read(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
             return file.read()
     except OSError:
         return ""

@@ -16,7 +16,7 @@ from gastown_tracing import config
 from gastown_tracing.journal import layout, markers, reader
 from gastown_tracing.sessions.ending import alone, close, is_closed, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
-from gastown_tracing.sessions.run import handle_of, now_ns, record_start, write_pane
+from gastown_tracing.sessions.run import handle_of, is_started, now_ns, record_start, write_pane
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,7 +88,7 @@ def _look(journal: Journal, run: Run, inspector: Inspector, problems: list[OSErr
     reaped = False
     try:
         if liveness.pane:
-            adopt(journal, run, liveness.pane)
+            adopt(journal, run.info, liveness.pane)
         elif liveness.state == "live":
             _note_seen(journal, run)
         elif liveness.state == "dead":
@@ -98,17 +98,22 @@ def _look(journal: Journal, run: Run, inspector: Inspector, problems: list[OSErr
     return Found(run, liveness, reaped)
 
 
-def adopt(journal: Journal, run: Run, pane: Mapping[str, str]) -> None:
+def adopt(
+    journal: Journal,
+    info: Mapping[str, object],
+    pane: Mapping[str, str],
+    evidence: Mapping[str, object] | None = None,
+) -> None:
     """Finish an interrupted start: say in pane.json where the session lives, and record it. Raises OSError.
 
-    However many do this at once, one does it.
+    However many do this at once, one does it. `evidence` are attributes that say how anyone knows of it.
     """
-    with alone(journal.run_dir(run.trace_id)):
-        if os.path.exists(_sighting(journal, run.trace_id)):
-            return
-        handle = handle_of(journal, run.info)
-        write_pane(handle, pane)
-        record_start(handle, end_ns=handle.start_ns)  # when the spawn came to its end nobody knows
+    handle = handle_of(journal, info)
+    with alone(handle.directory):
+        if not os.path.exists(_sighting(journal, handle.trace_id)):
+            write_pane(handle, pane)
+        if not is_started(handle.directory):  # when the spawn came to its end nobody knows
+            record_start(handle, end_ns=handle.start_ns, evidence=evidence)
 
 
 def _note_seen(journal: Journal, run: Run) -> None:

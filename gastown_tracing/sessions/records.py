@@ -1,13 +1,14 @@
-"""The records that a session's own life leaves: what they all carry, and how they are written."""
+"""The records that a session's own life leaves: what they all carry, and how they are written.
 
-from __future__ import annotations
+A shim writes some of them, so only what every interpreter has built in is used.
+"""
 
-import os
-from typing import TYPE_CHECKING
+import posix
 
 from gastown_tracing import identity
 from gastown_tracing.journal import otlp, writer
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -18,7 +19,7 @@ FLAGS = 3
 IDENTITY = ("instance", "town_root", "agent_type", "role", "agent_name", "rig")
 
 
-def common_attributes(info: Mapping[str, object]) -> dict[str, object]:
+def common_attributes(info: "Mapping[str, object]") -> dict[str, object]:
     """Return what every record of the run carries: run.id and the identity."""
     known = {key: info[key] for key in IDENTITY if info.get(key)}
     if info.get("role"):
@@ -26,34 +27,51 @@ def common_attributes(info: Mapping[str, object]) -> dict[str, object]:
     return {"run.id": info["trace_id"], **known, "session_id": info.get("session", "")}
 
 
-def event_log(event: str, span: otlp.Span, time_ns: int, attributes: Mapping[str, object]) -> otlp.Log:
+def event_log(event: str, span: "otlp.Span", time_ns: int, attributes: "Mapping[str, object]") -> otlp.Log:
     """Return the log record of an event that is also a span."""
-    failed = bool(span.status_code == 2)
+    failed = span.status_code == otlp.ERROR
+    log = _log(event, time_ns, attributes, failed=failed)
+    log.trace_id, log.span_id, log.flags = span.trace_id, span.span_id, span.flags
+    return log
+
+
+def plain_log(
+    event: str,
+    info: "Mapping[str, object]",
+    time_ns: int,
+    attributes: "Mapping[str, object]",
+    span_id: str = "",
+) -> otlp.Log:
+    """Return the log record of a run's event that is no span: of the span `span_id`, by default the root."""
+    log = _log(event, time_ns, attributes, failed=attributes.get("status") == "error")
+    log.trace_id, log.flags = str(info["trace_id"]), FLAGS
+    log.span_id = span_id or str(info["root_span_id"])
+    return log
+
+
+def _log(event: str, time_ns: int, attributes: "Mapping[str, object]", *, failed: bool) -> otlp.Log:
     return otlp.Log(
         time_ns=time_ns,
-        severity_number=17 if failed else 9,
+        severity_number=otlp.SEVERITY_ERROR if failed else otlp.SEVERITY_INFO,
         severity_text="ERROR" if failed else "INFO",
         event_name=event,
         body=event,
-        attributes=dict(attributes),
-        trace_id=span.trace_id,
-        span_id=span.span_id,
-        flags=span.flags,
+        attributes=attributes,
     )
 
 
 def write_records(
-    directory: str, info: Mapping[str, object], spans: list[otlp.Span], logs: list[otlp.Log]
+    directory: str, info: "Mapping[str, object]", spans: "list[otlp.Span]", logs: "list[otlp.Log]"
 ) -> None:
     """Append records of a run, under its session's resource and our process id. Raises OSError."""
-    resource = otlp.encode_resource({**resource_of(info), "process.pid": os.getpid()})
+    resource = otlp.encode_resource({**resource_of(info), "process.pid": posix.getpid()})
     if spans:
         writer.append(directory, "traces", otlp.spans_line(resource, spans))
     if logs:
         writer.append(directory, "logs", otlp.logs_line(resource, logs))
 
 
-def resource_of(info: Mapping[str, object]) -> dict[str, object]:
+def resource_of(info: "Mapping[str, object]") -> dict[str, object]:
     """Return the session's resource from its run.json."""
     resource = info.get("resource")
     return dict(resource) if isinstance(resource, dict) else {"service.name": identity.SERVICE_NAME}

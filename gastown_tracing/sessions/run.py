@@ -16,17 +16,39 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing import identity
 from gastown_tracing.journal import otlp
-from gastown_tracing.journal.layout import Journal, PaneRegistry, find_town_root, mkdirs, write_atomic
+from gastown_tracing.journal.layout import (
+    Journal,
+    PaneRegistry,
+    find_town_root,
+    load_json,
+    mkdirs,
+    open_regular,
+    read_text,
+    write_atomic,
+)
 from gastown_tracing.sessions import processes, roles
-from gastown_tracing.sessions.records import FLAGS, IDENTITY, common_attributes, event_log, write_records
+from gastown_tracing.sessions.records import (
+    FLAGS,
+    IDENTITY,
+    common_attributes,
+    event_log,
+    plain_log,
+    write_records,
+)
 from propagation import baggage, run
 from propagation import resource as resource_attributes
 from propagation.traceparent import SpanContext, format_traceparent
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 ROOT_NAME = "gt.session"
+
+#: Bytes in which a run's session.start is looked for.
+_FIRST = 1 << 20
+
+#: The mark of one more agent process in a run that had one already.
+RESTART = "agent.restart"
 
 #: What the operator may have set and a session gets as it is.
 PASSED_ON = (
@@ -80,14 +102,16 @@ def create_run(
     cause: SpanContext | None = None,
     given: Mapping[str, str] | None = None,
     spawner: Mapping[str, object] | None = None,
+    found: str = "",
 ) -> RunHandle:
-    """Make a run: its directory and run.json. Raises OSError.
+    """Make a run: its directory and run.json. Raises OSError; FileExistsError where somebody was first.
 
     `role`, `name` and `rig` say who the agent is; `session` is its session's name, which follows from them
     when empty; `agent` is GT_AGENT. `env` is the spawner's environment. `cause` is the span that led to the
     session: a span link on session.start. `given` are further variables of the session that say who it is,
     such as BD_ACTOR. `spawner` is a process (`processes.describe`) that stays until pane.json is there;
-    `tmux` in it says that it spawns in tmux, `socket` at which socket, by its path.
+    `tmux` in it says that it spawns in tmux, `socket` at which socket, by its path. `found` says who found a
+    session that began without us; what its directory held when it began nobody knows then.
     """
     trace_id = run_id or run.new_run_id()
     town_root = find_town_root(env, work_dir)
@@ -118,7 +142,7 @@ def create_run(
         "session": variables["GT_SESSION"],
         "gt_role": variables.get("GT_ROLE", ""),
         "issue_id": issue,
-        **git_head(env, work_dir),
+        **({"found": found} if found else git_head(env, work_dir)),
         "work_dir": work_dir,
         "service": {"name": resource["service.name"], "version": resource["service.version"]},
         "resource": resource,
@@ -128,12 +152,22 @@ def create_run(
     directory = journal.run_dir(trace_id)
     mkdirs(directory)
     try:
-        write_atomic(directory + "/run.json", json.dumps(info, indent=1) + "\n")
+        _put(directory + "/run.json", json.dumps(info, indent=1) + "\n")
     except OSError:
         with contextlib.suppress(OSError):  # it holds records already
             os.rmdir(directory)
         raise
     return RunHandle(journal, trace_id, run.root_span_id(trace_id), directory, info, variables)
+
+
+def _put(path: str, text: str) -> None:
+    """Put a file there, whole and at once, unless there is one: link(2) decides who was first."""
+    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
+    write_atomic(temporary, text)
+    try:
+        os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
 
 
 def handle_of(journal: Journal, info: Mapping[str, object]) -> RunHandle:
@@ -222,6 +256,12 @@ def session_env(handle: RunHandle, env: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def pane_of(directory: str) -> dict[str, str]:
+    """Return a run's pane.json, empty where there is none."""
+    found = load_json(read_text(directory + "/pane.json") or "")
+    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+
+
 def write_pane(handle: RunHandle, pane: Mapping[str, str]) -> None:
     """Write pane.json, which says where the session lives, and register its pane and name. Raises OSError."""
     write_atomic(handle.directory + "/pane.json", json.dumps(dict(pane), indent=1) + "\n")
@@ -236,20 +276,29 @@ def write_pane(handle: RunHandle, pane: Mapping[str, str]) -> None:
 
 
 def record_start(
-    handle: RunHandle, *, start_ns: int | None = None, end_ns: int | None = None, error: str = ""
-) -> None:
-    """Write the span session.start and the log records session.start and agent.instantiate. Raises OSError.
+    handle: RunHandle,
+    *,
+    start_ns: int | None = None,
+    end_ns: int | None = None,
+    error: str = "",
+    instantiated: bool = True,
+    evidence: Mapping[str, object] | None = None,
+) -> str:
+    """Write the span session.start, its log record, and agent.instantiate; return the span's id.
 
-    The span reaches from the run's start to now unless told otherwise; `error` says why the session did not
-    start.
+    Raises OSError. The span reaches from the run's start to now unless told otherwise; `error` says why the
+    session did not start. Without `instantiated` the agent's process is still to come
+    (`record_instantiation`). `evidence` are attributes that say how anyone knows of it.
     """
     info = handle.info
     begin = handle.start_ns if start_ns is None else start_ns
     end = max(begin, now_ns(info) if end_ns is None else end_ns)
-    attributes = {**common_attributes(info), "status": "error" if error else "ok", "error": error}
+    known, status = evidence or {}, "error" if error else "ok"
+    attributes = {**common_attributes(info), "status": status, "error": error, **known}
     cause = info.get("cause")
+    foreign = isinstance(cause, dict) and cause["trace_id"] != handle.trace_id
     links: list[tuple[str, str, str, dict[str, object]]] = (
-        [(cause["trace_id"], cause["span_id"], "", {})] if isinstance(cause, dict) else []
+        [(cause["trace_id"], cause["span_id"], "", {})] if isinstance(cause, dict) and foreign else []
     )
     span = otlp.Span(
         trace_id=handle.trace_id,
@@ -264,12 +313,62 @@ def record_start(
         flags=FLAGS,
         links=links,
     )
-    described = {
-        key: info[key] for key in ("run_uuid", "issue_id", "git_branch", "git_commit") if info.get(key)
-    }
-    described["run.uuid"] = described.pop("run_uuid")
     logs = [event_log("session.start", span, begin, span.attributes)]
-    if not error:
-        instantiated = {**common_attributes(info), **described}
-        logs.append(event_log("agent.instantiate", span, begin, instantiated))
+    if instantiated and not error and (info.get("role") or info.get("agent_type")):  # else it is no agent
+        described = {**_instantiated(info), **known}
+        logs.append(plain_log("agent.instantiate", info, begin, described, span.span_id))
     write_records(handle.directory, info, [span], logs)
+    return span.span_id
+
+
+def record_instantiation(
+    handle: RunHandle,
+    *,
+    issue: str = "",
+    span_id: str = "",
+    restart: int = 0,
+    cause: SpanContext | None = None,
+    at_ns: int | None = None,
+    evidence: Mapping[str, object] | None = None,
+) -> None:
+    """Write agent.instantiate of a process that was started in a session that is there. Raises OSError.
+
+    It was started now, unless `at_ns` says when; `evidence` are attributes that say how anyone knows.
+    `issue` is the bead that it was started for, where that is another than the run's. `span_id` is the span
+    that it belongs to, by default the root. A `restart`, the number of processes that the run had before, is a
+    mark of its own in the trace: the span `agent.restart`, which links to its `cause`.
+    """
+    info, known = handle.info, evidence or {}
+    now = now_ns(info) if at_ns is None else max(at_ns, handle.start_ns)
+    spans = []
+    if restart:
+        foreign = cause is not None and cause.trace_id != handle.trace_id
+        mark = otlp.Span(
+            trace_id=handle.trace_id,
+            span_id=run.new_span_id(),
+            parent_id=handle.root_span_id,
+            name=RESTART,
+            start_ns=now,
+            end_ns=now,
+            attributes={**common_attributes(info), "restart": restart, **known},
+            flags=FLAGS,
+            links=[(cause.trace_id, cause.span_id, "", {})] if cause and foreign else [],
+        )
+        spans, span_id = [mark], mark.span_id
+    attributes = {**_instantiated({**info, **({"issue_id": issue} if issue else {})}), **known}
+    log = plain_log("agent.instantiate", info, now, attributes, span_id)
+    write_records(handle.directory, info, spans, [log])
+
+
+def _instantiated(info: Mapping[str, object]) -> dict[str, object]:
+    described = {key: info[key] for key in ("issue_id", "git_branch", "git_commit") if info.get(key)}
+    return {**common_attributes(info), **described, "run.uuid": info["run_uuid"]}
+
+
+def is_started(directory: str) -> bool:
+    """Say whether the span session.start of a run has been written: it is among the first. Raises OSError."""
+    try:
+        with open(f"{directory}/traces.jsonl", "rb", buffering=0, opener=open_regular) as file:
+            return b'"name":"session.start"' in file.read(_FIRST) or bool(file.read(1))
+    except FileNotFoundError:
+        return False

@@ -96,7 +96,7 @@ def stop(journal: Journal, run: Run, reason: str, env: Mapping[str, str]) -> boo
         raise NotStoppable(liveness.evidence)
     if liveness.pane and recorded:
         with _recording(journal, run.trace_id):
-            adopt(journal, run, liveness.pane)
+            adopt(journal, run.info, liveness.pane)
     begin, killer = now_ns(run.info), origin(env, journal)
     # Whoever stops the session that it runs in is a part of what has to end: nothing to wait for.
     inside = killer is not None and killer.trace_id == run.trace_id

@@ -1,0 +1,68 @@
+"""What tests of finding have in common: a town, sessions that no shim saw, and a relay that looks at once."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+from gastown_tracing.journal import reader
+from gastown_tracing.journal.layout import Journal, create, default_root
+from gastown_tracing.relay.finding import Finder
+from gastown_tracing.sessions.liveness import Inspector
+from gastown_tracing.sessions.reaping import reap
+from tests.conftest import clean_environ
+
+RUN = "4bf92f3577b34da6a3ce929d0e0e4736"
+UUID = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+CREW = {
+    "GT_ROLE": "demo/crew/max",
+    "GT_RIG": "demo",
+    "GT_CREW": "max",
+    "BD_ACTOR": "demo/crew/max",
+    "GT_AGENT": "claude",
+}
+
+
+class Town:
+    """A town whose agents run on a tmux server, as gt starts them: nobody tells its journal."""
+
+    def __init__(self, root: Path, home: Path, label: str = "town") -> None:
+        (root / "mayor").mkdir(parents=True)
+        (root / "mayor" / "town.json").write_text("{}\n")
+        self.root, self.label = str(root), label
+        self.env = {**clean_environ(), "HOME": str(home), "TMUX_TMPDIR": str(home)}
+        self.journal = create(default_root(self.env, self.root))
+        self.log: list[str] = []
+        self.finder = Finder(self.journal, self.log.append, started_ns=0)
+
+    def tmux(self, *words: str) -> str:
+        """Run the real tmux on the town's server; return what it prints."""
+        argv = ["tmux", "-L", self.label, *words]
+        done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=True)
+        return done.stdout.rstrip("\n")
+
+    def spawn(self, name: str, variables: Mapping[str, str], *command: str, at: str = "") -> None:
+        """Start a session as gt does: a shell, then the agent in its place."""
+        given = [
+            word for pair in {"GT_ROOT": self.root, **variables}.items() for word in ("-e", "=".join(pair))
+        ]
+        self.tmux("new-session", "-d", "-s", name, "-c", at or self.root, *given)
+        agent = command or ("sleep", "1000")
+        self.tmux("respawn-pane", "-k", "-t", f"={name}:", *agent)
+
+    def look(self) -> int:
+        """Let the relay look at the sessions; return how many it found."""
+        env = {name: self.env[name] for name in ("PATH", "HOME", "TMUX_TMPDIR")}
+        inspector = Inspector(env)
+        return self.finder.look(inspector, reap(self.journal, env, inspector), env)
+
+    def runs(self) -> dict[str, reader.RunData]:
+        """Return what the journal holds of each run, by its session's name."""
+        found = [reader.read_run(self.journal, run.trace_id) for run in reader.list_runs(self.journal)]
+        return {str(data.run.info.get("session")): data for data in found}
+
+
+def events(data: reader.RunData) -> list[str]:
+    """Return the names of a run's log records."""
+    return [log.event_name for log in data.logs]
