@@ -50,13 +50,13 @@ def command(
     given = {**config.for_journal(env), **{name: url for name, url in urls.items() if url}}
     _check(config.Config(given, Journal(where).config_path))
     try:
-        made = _prepare(where, given, switch_on)
+        made = prepare(where, given, switch_on)
     except OSError as error:
         raise Failure(f"{error.filename or where}: {error.strerror}; --journal DIR takes another") from error
     telemetry = config.load({**env, config.JOURNAL: made.root})
     if not telemetry.on:
         click.echo(f"gt-trace: telemetry stays off: {telemetry.why}", err=True)
-    click.echo(assignment(config.JOURNAL, made.root, shell or _shell(env)))
+    click.echo(assignment(config.JOURNAL, made.root, shell or shell_of(env)))
 
 
 def _check(found: config.Config) -> None:
@@ -69,7 +69,7 @@ def _check(found: config.Config) -> None:
             raise WrongUse(reason)
 
 
-def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
+def prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
     """Make the journal, keep the settings in it, and return it. Raises OSError."""
     journal = create(where, given)
     if not journal.owned():
@@ -80,7 +80,8 @@ def _prepare(where: str, given: Mapping[str, str], switch_on: bool) -> Journal:
     return journal
 
 
-def _shell(env: Mapping[str, str]) -> str:
+def shell_of(env: Mapping[str, str]) -> str:
+    """Return whose syntax the user's shell has, `sh` or `fish`."""
     return "fish" if os.path.basename(env.get("SHELL", "")) == "fish" else "sh"
 
 
@@ -90,7 +91,12 @@ def assignment(name: str, value: str, shell: str) -> str:
     In fish's single quotes `\` and `'` are escaped; sh knows no escape there.
     """
     if shell == "fish":
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"set -gx {name} '{quoted}'"
+        return f"set -gx {name} {quoted_for_fish(value)}"
     quoted = value.replace("'", "'\"'\"'")
     return f"export {name}='{quoted}'"
+
+
+def quoted_for_fish(value: str) -> str:
+    """Return a value as one word of fish's."""
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "demo": "Run a small town and show its waterfall.",
     "env": "Print the shell lines that switch telemetry on.",
+    "shims": "See what an unmodified town does.",
     "session": "Start, stop and list agent sessions.",
     "exec": "Run a command and record it as one span.",
     "event": "Record an event of the data model.",
@@ -28,6 +29,7 @@ COMMANDS = {
     "nudge": "Record that an agent was pushed to go on.",
     "done": "Record that work has ended, and how long it took.",
     "prime": "Say what is worked on from now on.",
+    "hook": "Let an agent tell by its own hooks.",
     "relay": "Ship what is recorded.",
     "ls": "List sessions.",
     "view": "Show a session's waterfall.",
@@ -68,14 +70,20 @@ class Commands(click.Group):
             return click.Command(cmd_name, help=fast_help(cmd_name), short_help=COMMANDS[cmd_name])
         module = importlib.import_module(f"gastown_tracing.cli.{cmd_name}")
         command: click.Command = module.command
-        for one in (command, *getattr(command, "commands", {}).values()):
-            one.context_class = Context
+        named(command)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002  # click's signature
         """Write the list of commands without importing one."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def named(command: click.Command) -> None:
+    """Let a command, and all below it, be named by a wrong use in it."""
+    command.context_class = Context
+    for below in getattr(command, "commands", {}).values():
+        named(below)
 
 
 def fast_help(name: str) -> str:

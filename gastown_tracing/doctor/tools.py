@@ -10,8 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
+from gastown_tracing.doctor.shims import shims
 from gastown_tracing.journal.layout import list_directory, load_json, read_text
 from gastown_tracing.sessions import terminal
+from gastown_tracing.shims import install, standing
 from propagation import environ
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ def tools(journal: Journal, env: Mapping[str, str]) -> list[tuple[str, Part]]:
     return [
         *(("programs", partial(_program, name, env)) for name in _VERSIONS),
         ("tmux", partial(_servers, journal, env)),
-        ("shims", partial(_shims, env)),
+        ("shims", partial(shims, env)),
     ]
 
 
@@ -64,9 +66,8 @@ def _program(name: str, env: Mapping[str, str]) -> Checks:
 
 
 def on_path(name: str, env: Mapping[str, str]) -> list[str]:
-    """Return all executables of this name on PATH, in its order."""
-    places = [f"{place}/{name}" for place in dict.fromkeys(env.get("PATH", os.defpath).split(":")) if place]
-    return [place for place in places if os.path.isfile(place) and os.access(place, os.X_OK)]
+    """Return all executables of this name on PATH, in its order, but for our shims."""
+    return [file for file in standing.candidates(name, env.get("PATH")) if install.facts(file) is None]
 
 
 def _version(name: str, path: str, env: Mapping[str, str]) -> Check:
@@ -153,12 +154,3 @@ def _sockets(journal: Journal, env: Mapping[str, str]) -> dict[str, str]:
         if isinstance(socket, str) and socket.startswith("/") and socket != default and len(found) < _SERVERS:
             found[f"server {socket}"] = socket
     return found
-
-
-def _shims(env: Mapping[str, str]) -> Checks:
-    """Yield which bd and gt are called, and that nothing of ours stands in front of them."""
-    for name in ("bd", "gt"):
-        places = on_path(name, env)
-        if places:
-            said = f"{places[0]} is called as it is: what other programs do with it is not recorded"
-            yield skipped(name, said, f"`gt-trace exec -- {name} …` records a call")

@@ -84,6 +84,11 @@ def facts(file: str) -> dict[str, str] | None:
     return {str(name): str(value) for name, value in said.items()} if isinstance(said, dict) else {}
 
 
+def shell(file: str) -> str:
+    """Return the shell that runs a shim, "" for none."""
+    return _read(file, _HEAD).partition("\n")[0].removeprefix("#!")
+
+
 def refuse_others(directory: str) -> None:
     """Raise OSError where a directory holds other things than shims."""
     try:
