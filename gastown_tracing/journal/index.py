@@ -8,6 +8,7 @@ wrote last is right. A shim calls this, so only what every interpreter has built
 | `beads`   | a bead, a message is one too | trace_id, span_id of the span that made it                 |
 | `hooks`   | an agent, as in BD_ACTOR     | bead, mol; trace_id, span_id of what put it there          |
 | `work`    | a bead                       | actor, on whose hook it is, "" for none; mol, its molecule |
+| `merges`  | a merge request, by its bead | trace_id, span_id of the span that asked for the merge     |
 | `agents`  | an agent program's session   | run_id of its run; transcript, its file                    |
 """
 
@@ -30,8 +31,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-BEADS, HOOKS, WORK, AGENTS = "beads", "hooks", "work", "agents"
-KINDS = (BEADS, HOOKS, WORK, AGENTS)
+BEADS, HOOKS, WORK, MERGES, AGENTS = "beads", "hooks", "work", "merges", "agents"
+KINDS = (BEADS, HOOKS, WORK, MERGES, AGENTS)
 
 #: Seconds after which nobody asks any more: 30 days.
 KEPT = 30 * 86_400.0

@@ -1,26 +1,32 @@
-"""From a command line of bd, gt or git to the event that it is; None for one that nobody wants to see.
+"""From a command line to the event that it is; None for one that nobody wants to see.
 
-Arguments are the words behind the program's name. Nothing is run and nothing looked up here.
+Arguments are the words behind the program's name. Nothing is run and nothing looked up here; attributes are
+what the words say. A program's own rules and tables are loaded when it is asked for.
 """
-
-from gastown_tracing.masking import command_words, subcommand
-from gastown_tracing.shims.seen import Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: git's operations on a network, a branch or a working directory.
-GIT = frozenset(("checkout", "clone", "fetch", "ls-remote", "pull", "push", "switch", "worktree"))
+    from gastown_tracing.shims.seen import Seen
 
 
-def classify(program: str, arguments: "Sequence[str]") -> Seen | None:
-    """Return what a command line of `program` is, None where nobody wants to see it. Never raises."""
+def classify(program: str, arguments: "Sequence[str]") -> "Seen | None":
+    """Return what a command line of `program` is, None where nobody wants to see it. Never raises.
+
+    A command line of tmux can be several events, for other runs than the caller's: its own half of the shim
+    reads it.
+    """
     if program == "bd":
-        return Seen("bd.call")
+        from gastown_tracing.shims.classify_bd import classify as of_bd
+
+        return of_bd(arguments)
     if program == "gt":
-        return Seen("gt.command", {"command": command_words("gt", arguments) or "help"})
+        from gastown_tracing.shims.classify_gt import classify as of_gt
+
+        return of_gt(arguments)
     if program == "git":
-        operation = subcommand("git", arguments)[1]
-        return Seen("git.operation", {"operation": operation}) if operation in GIT else None
+        from gastown_tracing.shims.classify_git import classify as of_git
+
+        return of_git(arguments)
     return None

@@ -13,11 +13,13 @@ UNREAD, BD, SLING = "", "bd", "sling"
 class Seen:
     """One command line as the event that it is.
 
-    `event` is the name of its most specific event and `attributes` what its arguments say of that. `reads` is
-    how its output is read, one of UNREAD, BD and SLING. `causes` are (kind, key) of the journal's index: what
-    is noted there is what led to this command, and becomes span links. `makes` says what its span is noted as
-    once it has succeeded, (kind, key) too; an empty key is the id that its output names. `daemon`: it starts
-    a process that outlives it, which must have no session's context.
+    `event` is the name of its most specific event and `attributes` what its arguments say of that. Where that
+    is no span (bead.create, agent.state_change, crew.session), the span is that of the program's own event,
+    bd.call or gt.command, and both have a record. `reads` is how its output is read, one of UNREAD, BD and
+    SLING. `causes` are (kind, key) of the journal's index: what is noted there is what led to this command,
+    and becomes span links. `makes` says what its span is noted as once it has succeeded, (kind, key) too; an
+    empty key is the id that its output names. `daemon`: it starts a process that outlives it, which must have
+    no session's context.
 
     `hook` is what it says of an agent's hook once it has succeeded: `bead`, which it is about; `actor`, who
     has that on the hook from now on, "" for nobody any more; `mol`, its molecule from now on. What it does
