@@ -57,6 +57,12 @@ def commands(text: str, event: str) -> Iterator[tuple[str, str]]:
             yield str(matcher.value or "") if matcher else "", _command(hook)
 
 
+def disabled(text: str) -> bool:
+    """Say whether the settings switch every hook off. Raises Unusable."""
+    found = read(_something(text)).member("disableAllHooks")
+    return found is not None and found.value is True
+
+
 def installed(text: str) -> dict[str, list[str]]:
     """Return our commands by event, those that are there. Raises Unusable."""
     found = {event: [command for _, command in commands(text, event) if OURS in command] for event in EVENTS}
@@ -70,7 +76,7 @@ def added(text: str, command: Callable[[str], str]) -> str:
     """
     if installed(text) == {event: [command(event)] for event in EVENTS}:
         return text
-    text = removed(text)
+    text = removed(_something(text))
     for event in EVENTS:
         hook = {"type": "command", "command": command(event), "timeout": TIMEOUT}
         text = _with_group(text, event, {"hooks": [hook]})
@@ -84,8 +90,13 @@ def removed(text: str) -> str:
     return text
 
 
+def _something(text: str) -> str:
+    """Return a text that has settings: an empty file has none, and is nobody's mistake."""
+    return text if text.strip() else "{}\n"
+
+
 def _groups(text: str, event: str) -> list[Located]:
-    hooks = read(text).member(_HOOKS)
+    hooks = read(_something(text)).member(_HOOKS)
     groups = hooks.member(event) if hooks else None
     return groups.items if groups else []
 
