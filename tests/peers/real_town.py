@@ -54,36 +54,47 @@ class Done:
         return json.loads(self.out)
 
 
+@dataclass(frozen=True)
+class Call:
+    """One process of a program: what it was handed, whose it was, and its arguments, with blanks between."""
+
+    program: str
+    traceparent: str
+    actor: str
+    arguments: str
+
+
 @dataclass
 class RealTown:
-    """A town under `base`; `first` are folders that come first on everybody's PATH."""
+    """A town under `base`; `first` are folders that come first on everybody's PATH.
+
+    Every process of a program in `counted` leaves a line in `calls`, whoever starts it by its name.
+    """
 
     base: Path
     first: list[str] = field(default_factory=list)
-    settings: dict[str, str] = field(default_factory=dict)
+    counted: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.root, self.home, self.agents = self.base / "town", self.base / "home", self.base / "agents"
+        self.bin = self.base / "bin"
         self.places = {program: str(shutil.which(program)) for program in PROGRAMS}
         self._turns = 0
 
     @property
     def env(self) -> dict[str, str]:
         """Return the operator's environment: a home, a tmux and a database of this town's own."""
-        # The agent's python is not among them: what a town runs must not need a virtual environment.
-        ours = [str(self.base / "bin"), *(str(Path(place).parent) for place in self.places.values())]
-        path = [*self.first, *ours, "/usr/local/bin", "/usr/bin", "/bin"]
+        # No virtual environment: what a town runs must not need one.
         kept = {name: value for name, value in clean_environ().items() if not name.startswith("VIRTUAL_ENV")}
         return {
             **kept,
-            "PATH": ":".join(dict.fromkeys(path)),
+            "PATH": ":".join([*self.first, str(self.bin), "/usr/local/bin", "/usr/bin", "/bin"]),
             "HOME": str(self.home),
             "TMUX_TMPDIR": str(self.base / "tmux"),
             "TERM": "xterm-256color",
             "LANG": "C.UTF-8",
             "GT_DOLT_PORT": str(self.port),
             "IS_SANDBOX": "1",  # Claude Code's word for: root may skip permissions here
-            **self.settings,
         }
 
     def run(self, *words: str, at: str = "", **variables: str) -> Done:
@@ -100,6 +111,11 @@ class RealTown:
         )
         return Done(done.returncode, done.stdout, done.stderr)
 
+    def aside(self, *words: str, at: str = "") -> Done:
+        """Run a command that is no part of what happens: nobody records or counts it."""
+        path = self.env["PATH"].rpartition(f"{self.bin}:")[2]
+        return self.ok(self.places[words[0]], *words[1:], at=at, PATH=f"{self.bin}/aside:{path}")
+
     def ok(self, *words: str, at: str = "", **variables: str) -> Done:
         """Run a command of the operator's, which has to succeed."""
         done = self.run(*words, at=at, **variables)
@@ -112,6 +128,13 @@ class RealTown:
             (self.base / name).mkdir(parents=True)
         self.port = _free_port()
         self._write_agent()
+        for program, place in self.places.items():
+            (self.bin / "aside").mkdir(exist_ok=True)
+            (self.bin / "aside" / program).symlink_to(place)
+            if program in self.counted:
+                self._write_counted(program, place)
+            else:
+                (self.bin / program).symlink_to(place)
         for name, value in (
             ("user.name", "Op"),
             ("user.email", "op@example.org"),
@@ -144,6 +167,18 @@ class RealTown:
         script = self.base / "bin" / "claude"
         script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
         script.chmod(0o755)
+
+    def _write_counted(self, program: str, place: str) -> None:
+        calls, file = shlex.quote(str(self.base / "calls")), self.bin / program
+        line = f'"{program}|${{TRACEPARENT-}}|${{BD_ACTOR-}}|$*"'
+        file.write_text(f"#!/bin/sh\nprintf '%s\\0' {line} >>{calls}\nexec {shlex.quote(place)} \"$@\"\n")
+        file.chmod(0o755)
+
+    def calls(self) -> list[Call]:
+        """Return every process of the counted programs until now, but those run `aside`."""
+        path = self.base / "calls"
+        lines = path.read_text(errors="replace").split("\0")[:-1] if path.exists() else []
+        return [Call(*line.split("|", 3)) for line in lines]
 
     def started(self, actor: str) -> dict[str, Any]:
         """Wait until an actor's agent shows its prompt; return how the last one was started."""
@@ -205,9 +240,11 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def real_town(base: Path, first: list[str] | None = None, **settings: str) -> Iterator[RealTown]:
+def real_town(
+    base: Path, first: list[str] | None = None, counted: tuple[str, ...] = ()
+) -> Iterator[RealTown]:
     """Build a town under `base`, and end it with the block."""
-    town = RealTown(base, list(first or ()), settings)
+    town = RealTown(base, list(first or ()), counted)
     try:
         town.build()
         yield town
