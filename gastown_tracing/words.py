@@ -3,7 +3,8 @@
 Data for `masking`, which says what becomes of every other word.
 """
 
-#: The programs' own words: of bd and git the subcommands, of gt the words of its commands at every level.
+#: The programs' own words: of bd and git the subcommands, of gt the words of its commands at every level
+#: and their other names.
 SUBCOMMANDS = {
     "bd": """
         admin ado assign audit backup batch blocked bootstrap branch children close comment comments compact
@@ -33,22 +34,32 @@ SUBCOMMANDS = {
         write-tree
         """,
     "gt": """
-        account ack acp activity add agent agents announces apply archive assign at attach attachment audit
-        await-event await-signal bead beads blocked boot broadcast browse burn call callbacks cancel cat
-        changelog channel check checkpoint claim cleanup clear close commit compact config convoy cost-tier
-        costs crash create crew current cycle daemon dag dashboard databases deacon decay def default delete
-        detach detect diff digest directive disable dispatch dnd dock doctor dog dolt done down drain dump
-        edit emit enable env escalate estop execute feed fix flatten forget formula gc get git-init group gt
-        guard handoff health heartbeat help history home hook hooks identity inbox info init install
-        integration issue join kill krc land launch list log logs mail maintain mark-read mark-unread mayor
-        memories menu metrics migrate mol mountain move mq namepool new next notify nudge orphans overlay
-        park patrol pause peek plugin polecat pool-init post prev prime process progress prune pull purge
-        queue read ready reap reaper rebase recover refinery refresh registry reject release remember remove
-        rename repair reply report reset restart resume retry rig role rollback rotate run scan scheduler
-        seance search send session set settings shell show shutdown signal sling spawn sql squash stage
-        stale start state stats status stop stranded submit subscribe subscribers switch sync synthesis tap
-        test thanks thaw theme thread town trail triage unclaimed undock uninstall unpark unset unsling
-        unsubscribe up upgrade version vitals warrant watch whoami witness wl worktree
+        account ack acp activity add addresses ag agent agent-email-domain agent-log agents announces
+        apply archive assign at attach attach-from-mail attachment audit auto-close auto-prune-status
+        await-event await-signal base bash bd bd-init bead beads blocked boot broadcast browse burn call
+        callbacks cancel capture cat changelog channel charsheet check check-recovery checkpoint claim
+        cleanup cleanup-orphans clear clear-backoff cli close commit commits compact completion config
+        convoy cost-tier costs crash create crew current cycle daemon dag dangerous-command dashboard
+        databases dea deacon decay def default default-agent delete detach detect diff digest dir
+        directive directives directory disable dispatch dnd dock doctor dog dogs dolt done down drain dump
+        edit emit emit-event enable enable-supervisor env escalate estop execute feed feed-stranded
+        feed-stranded-state file fish fix fix-metadata flatten force-kill forget formula formulas gc get
+        git-init git-state group gt guard handoff health health-check health-state heartbeat help history
+        home hook hooks id identity inbox info init init-rig inject install integration issue join kill
+        kill-imposters krc land launch list log logs ls mail maintain mark-read mark-unread may mayor
+        memories menu metrics migrate migrate-wisps mol mol-patrol molecule mountain move mq mr namepool
+        new next notify nudge nudge-poller nuke orphans overlay override park patrol pause peek plugin
+        polecat polecat-stop-check polecats pool-init post post-merge powershell pr-workflow prev prime
+        pristine process procs progress proxy-subcmds prune prune-branches pull purge queue quick-add
+        quota read ready reap reaper rebase reboot recap recent record recover redispatch redispatch-state
+        ref refinery refresh registry reject release remember remove rename repair reply report reset
+        respawn-reset restart resume retry rig role rollback rotate rotate-logs rs run scan scheduler
+        scorekeeper seance search send sess session set settings shell show shutdown signal sling spawn
+        sql squash stage stale stale-hooks stamp stamps start stat state stats status status-line step
+        stop stranded submit subscribe subscribers switch sync synth synthesis tap test thanks thaw theme
+        themes thread town trail triage unclaimed undock unhook uninstall unpark unset unsling unsubscribe
+        unwatch up upgrade version vitals warrant watch whoami witness wl work worktree write zombie-scan
+        zsh
         """,
 }
 
