@@ -18,7 +18,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
     from typing import NoReturn
 else:
     import _signal  # the C half of signal: the other half costs 4 ms
@@ -117,10 +117,10 @@ def environment() -> dict[bytes, bytes]:
     return found
 
 
-def let_go(keep_stderr: bool) -> None:
+def let_go(keep_stderr: bool, held: "Collection[int]" = ()) -> None:
     """Close what we have of the command's descriptors: who waits for their end waits for the command alone.
 
-    Raises OSError.
+    `held` stay open. Raises OSError.
     """
     if sys.platform != "linux":
         return  # what says whether a key was typed is asked of standard input there
@@ -129,7 +129,7 @@ def let_go(keep_stderr: bool) -> None:
         if descriptor != null:
             posix.dup2(null, descriptor, False)
     for name in posix.listdir("/proc/self/fd"):
-        if int(name) > 2:
+        if int(name) > 2 and int(name) not in held:
             try:
                 posix.close(int(name))
             except OSError:
@@ -163,6 +163,13 @@ def find(command: bytes, path: bytes | None) -> bytes:
     raise failure
 
 
+def _means(command: bytes, path: bytes | None, file: bytes) -> bool:
+    try:
+        return find(command, path) == file
+    except OSError:
+        return False
+
+
 def _check(file: bytes) -> None:
     mode = posix.stat(file).st_mode
     if mode & 0o170000 == 0o040000:
@@ -194,23 +201,31 @@ def _execute(file: bytes, argv: "list[bytes]", env: "Mapping[bytes, bytes]") -> 
 
 
 def start(
-    file: bytes, argv: "list[bytes]", env: "Mapping[bytes, bytes]", caller: Caller, *, wrap: bool = True
+    file: bytes,
+    argv: "list[bytes]",
+    env: "Mapping[bytes, bytes]",
+    caller: Caller,
+    *,
+    wrap: bool = True,
+    descriptors: "Mapping[int, int] | None" = None,
 ) -> int:
     """Start the command and return its process id. Raises OSError when it cannot be run.
 
     `file` is what `find` returned. With `wrap`, setpriv(1) arms the death signal and becomes the command;
-    where it is missing, too
-    old or unsuitable, we fork and do the same ourselves, which costs a millisecond more.
+    where it is missing, too old or unsuitable, we fork and do the same ourselves, which costs a millisecond
+    more. `descriptors` are what it gets in place of its own, by their numbers.
     """
+    instead = descriptors or {}
     inherited = _signal.getsignal(_signal.SIGCHLD)
     if wrap and inherited != _signal.SIG_IGN and _have_setpriv():
         # setpriv looks a name up in PATH, where a shim may stand before the program that is meant.
-        command = argv if find(argv[0], env.get(b"PATH")) == file else [file, *argv[1:]]
+        command = argv if _means(argv[0], env.get(b"PATH"), file) else [file, *argv[1:]]
         wrapped = [b"setpriv", b"--pdeathsig", b"KILL", b"--", *command]
-        return posix.posix_spawn(SETPRIV, wrapped, env, setsigmask=caller.mask, setsigdef=caller.reset)
-    # With SIGCHLD ignored the kernel would reap the child and its exit code would be lost.
-    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
-    return _fork(file, argv, env, caller, inherited)
+        actions = [(posix.POSIX_SPAWN_DUP2, ours, number) for number, ours in instead.items()]
+        return posix.posix_spawn(
+            SETPRIV, wrapped, env, file_actions=actions, setsigmask=caller.mask, setsigdef=caller.reset
+        )
+    return _fork(file, argv, env, caller, instead)
 
 
 def _have_setpriv() -> bool:
@@ -224,8 +239,14 @@ def _have_setpriv() -> bool:
 
 
 def _fork(
-    file: bytes, argv: "list[bytes]", env: "Mapping[bytes, bytes]", caller: Caller, sigchld: object
+    file: bytes,
+    argv: "list[bytes]",
+    env: "Mapping[bytes, bytes]",
+    caller: Caller,
+    instead: "Mapping[int, int]",
 ) -> int:
+    # With SIGCHLD ignored the kernel would reap the child and its exit code would be lost.
+    sigchld = _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     die_with = _death_signal()
     reader, writer = posix.pipe2(posix.O_CLOEXEC) if hasattr(posix, "pipe2") else posix.pipe()
     parent = posix.getpid()
@@ -236,8 +257,10 @@ def _fork(
             if die_with is not None:
                 die_with()
             if posix.getppid() == parent:
-                _signal.signal(_signal.SIGCHLD, sigchld)  # type: ignore[arg-type]  # as getsignal returned it
+                _signal.signal(_signal.SIGCHLD, sigchld)
                 caller.restore()
+                for number, ours in instead.items():
+                    posix.dup2(ours, number)
                 _execute(file, argv, env)
         except OSError as error:
             code = error.errno or code
@@ -273,15 +296,20 @@ def runs_on(pid: int, command: bytes) -> bool:
     """
     if not hasattr(_signal, "sigtimedwait"):  # macOS, which has no setpriv either
         return True
-    if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT) is not None:
+    if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT) is not None and _has_ended(pid):
         return False
     named_alike = command.rpartition(b"/")[2][:15] == b"setpriv"
     for _ in range(100):
         if named_alike or not _is_setpriv(pid):
             break
-        if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT / 4) is not None:
+        if _signal.sigtimedwait((_signal.SIGCHLD,), A_MOMENT / 4) is not None and _has_ended(pid):
             return False
     return True
+
+
+def _has_ended(pid: int) -> bool:
+    """Return whether the child has ended, and not another one of ours; it is still there to be waited for."""
+    return posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT) is not None
 
 
 def _is_setpriv(pid: int) -> bool:

@@ -1,4 +1,4 @@
-"""One event of the data model on its way into the journal, without the SDK: its log record, and its span."""
+"""Events of the data model on their way into the journal, without the SDK: log records, and a span."""
 
 from gastown_tracing.config import for_journal
 from gastown_tracing.events import semconv
@@ -32,10 +32,22 @@ class Entry:
     """An event with all that stands on its records: `log`, and `span` unless the event is none.
 
     `own` are its attributes, as `values.recordable` returns them. `span_id` is the span's. `only` are
-    attributes that the span alone has. `name` is the span's, where it is not the event's.
+    attributes that the span alone has. `name` is the span's, where it is not the event's. One span can be
+    several events (`add`): `records` are (event, its own attributes, its log record), the first one first.
     """
 
-    __slots__ = ("_env", "_plan", "_resource", "directory", "event", "log", "own", "span")
+    __slots__ = (
+        "_common",
+        "_env",
+        "_plan",
+        "_resource",
+        "directory",
+        "event",
+        "log",
+        "own",
+        "records",
+        "span",
+    )
 
     def __init__(
         self,
@@ -58,6 +70,7 @@ class Entry:
         common.update(identity(self._env, telemetry.town_root))
         if plan.work:
             common.update(plan.work.attributes())
+        self._common = common
         self.own = filled(event, own, common)
         facts = {**common, **self.own}
         self.span = None
@@ -85,36 +98,76 @@ class Entry:
             span_id=span_id if self.span is not None else place.parent_id,
             flags=place.flags if inside else 0,
         )
+        self.records = [(event, self.own, self.log)]
+
+    def add(self, event: "Event", own: "dict[str, Value]") -> None:
+        """Let the span be another event as well: it gets that event's attributes, and that a log record."""
+        own = filled(event, own, self._common)
+        first = self.log
+        log = otlp.Log(
+            time_ns=first.time_ns,
+            event_name=event.name,
+            body=event.name,
+            attributes={**self._common, **own},
+            trace_id=first.trace_id,
+            span_id=first.span_id,
+            flags=first.flags,
+        )
+        self.records.append((event, own, log))
+        if self.span is not None:
+            for name, value in {**own, **semconv.span_attributes(event, own)}.items():
+                self.span.attributes.setdefault(name, value)
+
+    def tell(self, event: "Event", more: "Mapping[str, Value]") -> None:
+        """Add what came to light about one of the events; what nobody asked for is left out."""
+        for known, own, log in self.records:
+            if known is event:
+                own.update(more)
+                log.attributes.update(more)
+                if self.span is not None:
+                    self.span.attributes.update({**more, **semconv.span_attributes(event, own)})
 
     def finish(self, end_ns: int, error: str = "", error_type: str = "", **results: "Value") -> None:
-        """Say when it ended, and how: `error` is why it failed, "" for success."""
-        span, log = self.span, self.log
-        if not self.event.outcome:  # it cannot fail, whatever its command did
-            error = error_type = ""
-        log.time_ns = end_ns
-        results.update(completion(self.event, self.own, self._began, end_ns))
-        if self.event.outcome:
-            results.update({"status": "error" if error else "ok", "error": error})
-        log.attributes.update(results)
+        """Say when it ended, and how: `error` is why it failed, "" for success.
+
+        Of the results each record of several gets those that its event has. What cannot fail did not happen
+        where the command failed, unless it is the span itself.
+        """
         if error:
-            log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
+            self.records = [self.records[0], *[found for found in self.records[1:] if found[0].outcome]]
+        span, several = self.span, len(self.records) > 1
+        for event, own, log in self.records:
+            said = {name: value for name, value in results.items() if not several or name in event.by_key}
+            said.update(completion(event, own, self._began, end_ns))
+            log.time_ns = end_ns
+            if event.outcome:  # another one cannot fail, whatever its command did
+                said.update({"status": "error" if error else "ok", "error": error})
+            if event.outcome and error:
+                log.severity_number, log.severity_text = otlp.SEVERITY_ERROR, "ERROR"
+            log.attributes.update(said)
+            if span is not None:
+                span.attributes.update(said)
         if span is None:
             return
         span.end_ns = end_ns
-        span.attributes.update(results)
-        if error:
+        if error and self.event.outcome:
             span.status_code, span.status_message = otlp.ERROR, error
             if error_type:
                 span.attributes["error.type"] = error_type
 
-    def lines(self) -> tuple[bytes, bytes]:
-        """Return the line of traces.jsonl, empty for an event that is no span, and that of logs.jsonl."""
+    def lines(self, *, underway: bool = False) -> tuple[bytes, bytes]:
+        """Return the line of traces.jsonl, empty for an event that is no span, and that of logs.jsonl.
+
+        `underway`: what may never happen, and cannot fail, has no record yet.
+        """
         traces = otlp.spans_line(self._resource, [self.span]) if self.span is not None else b""
-        return traces, otlp.logs_line(self._resource, [self.log])
+        logs = [log for event, _, log in self.records if log is self.log or event.outcome or not underway]
+        return traces, otlp.logs_line(self._resource, logs)
 
     def works_on(self, work: "WorkContext") -> None:
         """Put this work on the records, in place of what stands there."""
-        for attributes in (self.log.attributes, self.span.attributes if self.span is not None else {}):
+        spans = [self.span.attributes] if self.span is not None else []
+        for attributes in [*spans, *[log.attributes for _, _, log in self.records]]:
             for name in ATTRIBUTES:
                 attributes.pop(name, None)
             attributes.update(work.attributes() if work else {})

@@ -11,7 +11,6 @@ import time
 
 from gastown_tracing.shims import child
 from gastown_tracing.shims.plan import (
-    TEXT,
     USAGE_ERROR,
     UsageError,
     debug,
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     from gastown_tracing.events.schema import Value
     from gastown_tracing.shims.plan import Plan
     from gastown_tracing.shims.seen import Seen
+    from gastown_tracing.shims.tee import Reading
 
 PROGRAM = "gt-trace exec"
 USAGE = "usage: gt-trace exec [--event EVENT] [--name NAME] [--attr KEY=VALUE]… -- COMMAND [ARGUMENT]…"
@@ -49,6 +49,9 @@ code, or dead of the same signal.
 
 #: The events that are any command of a program; they are known without the registry.
 COMMANDS = ("exec", "bd.call", "git.operation", "gt.command")
+
+#: With one of these bd may say its version (`launcher.VERSION_WORDS`).
+VERSION_WORDS = (b"version", b"--version", b"-V")
 
 
 class Request:
@@ -177,8 +180,12 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
         _tmux(request, caller)
     plan = None
     try:
+        if request.program == "bd":
+            _hide_from_version(request)
         if not request.program or request.seen is not None:
             plan = make(decode(request.environ), PROGRAM)
+        if request.program and plan is not None and not (plan.resolution.run_id or plan.telemetry.town_root):
+            plan = None  # outside a run a shim records only what belongs to a town
     except Exception as error:  # the command must run whatever is wrong with us
         debug(PROGRAM, f"not recorded: {describe(error)}")
     if plan is None:
@@ -201,17 +208,20 @@ def _replace(request: Request, caller: child.Caller) -> "NoReturn":
     try:
         child.replace(request.argv, request.environ, caller, request.file)
     except OSError as error:
-        posix._exit(_cannot_run(request, error))  # as a shell would
+        posix._exit(cannot_run(request, error))  # as a shell would
 
 
 def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) -> "NoReturn":
     span_id = new_span_id()
+    reading = _reading(request, plan)
     start_ns, started = time.time_ns(), time.monotonic_ns()
-    pid, code = _start(request, caller, plan, span_id)
+    pid, code = _start(request, caller, plan, span_id, reading)
     status = None if pid else code << 8
     record = None
     try:
-        child.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"))
+        if reading is not None:
+            reading.started()
+        child.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"), reading.held if reading is not None else ())
     except OSError as error:  # no descriptor to spare: the record can still be written at the end
         debug(PROGRAM, f"descriptors kept: {describe(error)}", plan.telemetry)
     try:
@@ -230,14 +240,40 @@ def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) ->
         status = child.wait(pid)
     if record is not None:
         try:
-            record.close(start_ns + time.monotonic_ns() - started, status)
+            record.close(start_ns + time.monotonic_ns() - started, status, reading)
         except Exception as error:  # the same
             debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
         else:
             wake(plan.telemetry, PROGRAM)
+    if reading is not None:
+        reading.close()
     if bundle:
         _write_bundle(bundle)
     child.exit_as(status)
+
+
+def _reading(request: Request, plan: "Plan") -> "Reading | None":
+    """Return how to read what the command prints; None where nobody asks for it or it cannot be read."""
+    seen = request.seen
+    logged = request.program == "bd" and plan.telemetry.config.flag("GT_LOG_BD_OUTPUT")
+    if seen is None or not (seen.reads or logged):
+        return None
+    try:
+        from gastown_tracing.shims.tee import prepare  # hardly any command's output is read
+
+        return prepare(alone=logged, errors=request.program == "bd", pipes=not seen.daemon)
+    except Exception as error:  # the command runs as it is
+        debug(PROGRAM, f"output not read: {describe(error)}", plan.telemetry)
+        return None
+
+
+def _hide_from_version(request: Request) -> None:
+    """Hide the shims of bd from `bd version`, which warns of every other bd on PATH."""
+    if any(word in VERSION_WORDS for word in request.argv):
+        from gastown_tracing.shims.handing import asks_version, path_without_shims
+
+        if asks_version([word.decode("utf-8", "replace") for word in request.argv[1:]]):
+            request.environ[b"PATH"] = path_without_shims(request.environ.get(b"PATH", b""))
 
 
 def _write_bundle(root: str) -> None:
@@ -249,48 +285,37 @@ def _write_bundle(root: str) -> None:
         debug(PROGRAM, f"no bundle: {describe(error)}")
 
 
-def _start(request: Request, caller: child.Caller, plan: "Plan", span_id: str) -> tuple[int, int]:
+def _start(
+    request: Request, caller: child.Caller, plan: "Plan", span_id: str, reading: "Reading | None"
+) -> tuple[int, int]:
     """Start the command; return its process id, or 0 and the exit code that says why it could not be run."""
+    instead = reading.descriptors if reading is not None else {}
     try:
         file = request.file or child.find(request.argv[0], request.environ.get(b"PATH"))
         try:
-            environ = _environment(request, plan, span_id)
+            from gastown_tracing.shims.handing import handed  # not where telemetry is off
+
+            environ = handed(request, plan, span_id)
         except Exception as error:  # the command runs with its caller's own environment
             debug(PROGRAM, f"context not handed on: {describe(error)}", plan.telemetry)
-            return child.start(file, request.argv, request.environ, caller), 0
+            return child.start(file, request.argv, request.environ, caller, descriptors=instead), 0
         if child.fits(file, request.argv, environ):
-            return child.start(file, request.argv, environ, caller), 0
+            return child.start(file, request.argv, environ, caller, descriptors=instead), 0
         # Our variables could be the last straw: the same.
         debug(
             PROGRAM, "context not handed on: the arguments and the environment are too long", plan.telemetry
         )
-        return child.start(file, request.argv, request.environ, caller, wrap=False), 0
+        return (
+            child.start(file, request.argv, request.environ, caller, wrap=False, descriptors=instead),
+            0,
+        )
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no room for two: the command takes ours
             _replace(request, caller)
-        return 0, _cannot_run(request, error)
+        return 0, cannot_run(request, error)
 
 
-def _environment(request: Request, plan: "Plan", span_id: str) -> dict[bytes, bytes]:
-    """Return the command's environment: the caller's own, byte for byte, and our variables."""
-    from gastown_tracing.identity import for_children  # not where telemetry is off
-    from propagation.environ import child_env
-    from propagation.traceparent import SpanContext
-
-    env, resolution = plan.telemetry.config.env, plan.resolution
-    ours = for_children(env, resolution.run_id, plan.work)
-    span = SpanContext(resolution.trace_id, span_id, resolution.flags, resolution.tracestate)
-    changed = child_env(env, span, baggage=ours, resource=ours)
-    environ = dict(request.environ)
-    for name, value in changed.items():
-        if env.get(name) != value:
-            environ[name.encode(*TEXT)] = value.encode(*TEXT)
-    for name in env.keys() - changed.keys():
-        del environ[name.encode(*TEXT)]
-    return environ
-
-
-def _cannot_run(request: Request, error: OSError) -> int:
+def cannot_run(request: Request, error: OSError) -> int:
     """Say why the command cannot be run, and return the exit code that a shell would give."""
     missing = error.errno in (errno.ENOENT, errno.ENOTDIR)
     reason = (

@@ -59,6 +59,7 @@ GROUPS = (
         "propagation.work",
         "gastown_tracing._version",
         "gastown_tracing.identity",
+        "gastown_tracing.shims.handing",
     ),
     ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
     (
@@ -71,7 +72,8 @@ GROUPS = (
     ),
     ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
-    ("gastown_tracing.words", "gastown_tracing.masking", "gastown_tracing.events.cleaning"),
+    ("gastown_tracing.words", "gastown_tracing.masking"),
+    ("gastown_tracing.events.cleaning",),
     ("propagation.scan",),
     ("gastown_tracing.shims.seen", "gastown_tracing.shims.classify"),
     ("gastown_tracing.shims.saying",),
@@ -79,10 +81,22 @@ GROUPS = (
     ("gastown_tracing.shims.bd_table", "gastown_tracing.shims.classify_bd"),
     ("gastown_tracing.shims.gt_table", "gastown_tracing.shims.classify_gt"),
     ("gastown_tracing.shims.git_table", "gastown_tracing.shims.classify_git"),
+    ("propagation.tmux",),
+    (
+        "gastown_tracing.shims.tmux_table",
+        "gastown_tracing.shims.tmux_line",
+        "gastown_tracing.shims.tmux_place",
+        "gastown_tracing.shims.tmux",
+    ),
+    ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
+    ("gastown_tracing.shims.tmux_keys", "gastown_tracing.shims.tmux_prompt"),
+    ("gastown_tracing.shims.tmux_notes",),
+    ("gastown_tracing.shims.tee",),
+    ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
+    ("gastown_tracing.journal.index", "gastown_tracing.journal.hooks", "gastown_tracing.shims.linking"),
     (
         "gastown_tracing.beads",
         "gastown_tracing.shims.asking",
-        "propagation.tmux",
         "gastown_tracing.shims.priming",
     ),
     (
@@ -122,6 +136,9 @@ class Finder(Loader):
         for name in group:
             if name in sys.modules:
                 continue
+            parent, _, leaf = name.rpartition(".")
+            if parent and parent not in sys.modules:  # groups can be loaded in any order
+                self.load((parent,))
             file, _, _, code = self._modules[name]
             spec = ModuleSpec(name, self, origin=f"{self._root}/{file}")
             spec.has_location = True
@@ -133,7 +150,6 @@ class Finder(Loader):
                 module.__path__ = spec.submodule_search_locations = [f"{self._root}/{file[:-12]}"]
             sys.modules[name] = module
             exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302  # as importlib does with a .pyc
-            parent, _, leaf = name.rpartition(".")
             if parent:
                 setattr(sys.modules[parent], leaf, module)
 

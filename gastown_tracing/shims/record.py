@@ -1,4 +1,4 @@
-"""The record of one command: its span and its log record, written to the journal when the command has ended.
+"""The record of one command: its span and its log records, written to the journal when the command has ended.
 
 Loaded only once the command runs. While it runs, a marker holds the span so far.
 """
@@ -7,90 +7,149 @@ import posix
 
 from gastown_tracing.events.commands import COMMANDS
 from gastown_tracing.events.outcomes import by_code
+from gastown_tracing.events.schema import NO_SPAN
 from gastown_tracing.events.semconv import span_name
 from gastown_tracing.events.values import plain, recordable
 from gastown_tracing.journal import writer
 from gastown_tracing.shims.entry import Entry
-from gastown_tracing.shims.plan import debug
+from gastown_tracing.shims.plan import debug, describe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from gastown_tracing.events.schema import Event, Value
     from gastown_tracing.shims.exec import Request
+    from gastown_tracing.shims.outputs import Found
     from gastown_tracing.shims.plan import Plan
-    from propagation.work import WorkContext
+    from gastown_tracing.shims.priming import Prime
+    from gastown_tracing.shims.tee import Reading
+
+BD_CALL = "bd.call"
+#: What is recorded of a command that ended with 0 and failed all the same: bd said so on stderr.
+SILENT_FAILURE = ("exit code 0, with text on stderr alone", "no_output")
 
 
 class Record:
     """One command on its way into the journal."""
 
-    __slots__ = ("_entry", "_marker", "_note", "_plan", "_start_ns", "_work")
+    __slots__ = ("_entry", "_marker", "_note", "_plan", "_prime", "_request", "_start_ns")
 
     def __init__(self, request: "Request", plan: "Plan", span_id: str, start_ns: int, pid: int) -> None:
         telemetry = plan.telemetry
-        event = COMMANDS.get(request.event) or _registered(request.event)
 
         def note(text: str) -> None:
             debug("gt-trace exec", text, telemetry)
 
-        own = recordable(event, given(request), telemetry.config, note)
-        self._work = _work_given(request.attributes, own) if event.name == "prime" else None
+        self._request, self._start_ns, self._plan, self._note = request, start_ns, plan, note
+        event, *others = _events(request)
+        own = self._recordable(event, given(request, event.name))
+        self._prime = _prime(request, own, plan, note) if event.name == "prime" else None
         own = {name: value for name, value in own.items() if value != ""}
         if request.name and event.name == "exec" and "name" not in request.attributes:
             own["name"] = plain(request.name)  # the user's own title may have blanks
         name = request.name or span_name(event, own)
-        self._start_ns, self._plan, self._note = start_ns, plan, note
         self._entry = Entry(
             event, own, plan, start_ns=start_ns, span_id=span_id, name=name, only=_process(request, pid)
         )
+        for other in others:
+            self._entry.add(other, self._recordable(other, given(request, other.name)))
+        if request.seen is not None and self._entry.span is not None and request.seen.causes:
+            from gastown_tracing.shims.linking import links  # few commands have a cause in another trace
+
+            self._entry.span.links[:] = links(plan, request.seen.causes)
         self._marker: writer.Marker | None = None
         missing = [name for name in event.required if name not in self._entry.own]
         if missing:
             note(f"{event.name}: {', '.join(missing)} is missing")
 
     def open(self) -> None:
-        """Leave the mark of a call in progress: its span and log record so far. Raises OSError."""
+        """Leave the mark of a call in progress: its span and log records so far. Raises OSError."""
         entry = self._entry
         entry.make_journal()
-        self._marker = writer.Marker.open(entry.directory, entry.log.span_id, b"".join(entry.lines()))
+        lines = entry.lines(underway=True)
+        self._marker = writer.Marker.open(entry.directory, entry.log.span_id, b"".join(lines))
 
-    def close(self, end_ns: int, status: int) -> None:
-        """Write the span and the log record of a command that ended with this wait status.
+    def close(self, end_ns: int, status: int, reading: "Reading | None" = None) -> None:
+        """Write the span and the log records of a command that ended with this wait status.
 
-        Where there is no room for them they stay in the mark, if there is one, until somebody sweeps. Raises
-        OSError.
+        `reading` knows what it printed. Where there is no room for them they stay in the mark, if there is
+        one, until somebody sweeps. Raises OSError.
         """
         code, failure, error_type = outcome(status)
-        entry = self._entry
+        entry, said = self._entry, None
+        if reading is not None:
+            said = self._read(reading)
+            if not failure and self._failed_silently(reading):
+                failure, error_type = SILENT_FAILURE
         entry.finish(end_ns, failure, error_type, **self._results(code, end_ns))
         if entry.span is not None:
             entry.span.attributes["process.exit.code"] = code
         try:
-            if entry.event.name == "prime" and not failure:
-                self._prime()
+            if self._prime is not None and not failure:
+                self._prime.record(entry, wait=False)
             else:
                 entry.write(*entry.lines())
         except OSError:
             if self._marker is not None:
                 self._marker.leave(b"".join(entry.lines()))
             raise
+        finally:
+            if self._prime is not None:
+                self._prime.drop()
+        if not failure:
+            self._keep(said)
         if self._marker is not None:
             self._marker.close()
 
+    def _recordable(self, event: "Event", known: "Mapping[str, object]") -> "dict[str, Value]":
+        return recordable(event, known, self._plan.telemetry.config, self._note)
+
     def _results(self, code: int, end_ns: int) -> "dict[str, Value]":
-        """Return what the event itself says about how its command ended."""
-        event = self._entry.event
+        """Return what the events themselves say about how their command ended."""
         results: dict[str, Value] = {}
-        if "exit_code" in event.by_key:
-            results["exit_code"] = code
-        if event.elapsed and event.elapsed not in self._entry.own:
-            results[event.elapsed] = (end_ns - self._start_ns) / 1e6
+        for event, own, _ in self._entry.records:
+            if "exit_code" in event.by_key:
+                results["exit_code"] = code
+            if event.elapsed and event.elapsed not in own:
+                results[event.elapsed] = (end_ns - self._start_ns) / 1e6
         return results
 
-    def _prime(self) -> None:
-        from gastown_tracing.shims.priming import record  # what no other event needs
+    def _read(self, reading: "Reading") -> "Found | None":
+        """Record what the output says, and the output itself where that is asked for."""
+        from gastown_tracing.shims.outputs import read  # only where there is any
 
-        record(self._entry, self._work, self._plan, self._note)
+        request, seen, entry = self._request, self._request.seen, self._entry
+        stdout, stderr = reading.said(1), reading.said(2)
+        if seen is None:
+            return None
+        found = read(seen.reads, seen.event, _words(request)[1:], stdout)
+        for event, _, _ in entry.records:
+            more: dict[str, object] = dict(found.attributes.get(event.name, {}))
+            if event.name == BD_CALL:
+                more |= {"stdout": stdout, "stderr": stderr}
+            entry.tell(event, self._recordable(event, more))
+        return found
+
+    def _failed_silently(self, reading: "Reading") -> bool:
+        from gastown_tracing.shims.outputs import failed_silently  # the same
+
+        return self._request.program == "bd" and failed_silently(
+            _words(self._request)[1:], reading.said(1), reading.said(2)
+        )
+
+    def _keep(self, said: "Found | None") -> None:
+        """Note what the command made, for others to link to. Never raises."""
+        seen, entry = self._request.seen, self._entry
+        if seen is None or not (seen.makes or seen.hook):
+            return
+        try:
+            from gastown_tracing.shims.linking import keep  # few commands make anything
+
+            span = (entry.log.trace_id, entry.log.span_id)
+            keep(self._plan.telemetry.journal, seen, said.made if said is not None else (), span)
+        except Exception as error:  # its record is written
+            self._note(f"not noted: {describe(error)}")
 
 
 def outcome(status: int) -> tuple[int, str, str]:
@@ -98,10 +157,24 @@ def outcome(status: int) -> tuple[int, str, str]:
     return by_code(posix.waitstatus_to_exitcode(status))
 
 
-def _work_given(said: "dict[str, Value]", own: "dict[str, Value]") -> "WorkContext | None":
-    from gastown_tracing.shims.priming import work_given  # what no other event needs
+def _events(request: "Request") -> "list[Event]":
+    """Return the events that a command is: the one that its span is, then those that have only records.
 
-    return work_given(said, own)
+    Every bd command is bd.call, too.
+    """
+    event = COMMANDS.get(request.event) or _registered(request.event)
+    if request.program != "bd" or event.name == BD_CALL:
+        return [event]
+    call = COMMANDS[BD_CALL]
+    return [call, event] if event.kind == NO_SPAN else [event, call]
+
+
+def _prime(
+    request: "Request", own: "dict[str, Value]", plan: "Plan", note: "Callable[[str], None]"
+) -> "Prime":
+    from gastown_tracing.shims.priming import Prime, work_given  # what no other event needs
+
+    return Prime(work_given(request.attributes, own), plan, note, ahead=True)
 
 
 def _registered(name: str) -> "Event":
@@ -110,15 +183,22 @@ def _registered(name: str) -> "Event":
     return EVENTS[name]
 
 
-def given(request: "Request") -> "dict[str, object]":
-    """Return what is known of the event before its command ends: from the command line, then as given."""
-    words = [argument.decode("utf-8", "replace") for argument in request.argv]
+def given(request: "Request", event: str = "") -> "dict[str, object]":
+    """Return what is known of an event before its command ends: from the command line, then as given."""
+    name = event or request.event
+    words = _words(request)
     found: dict[str, object] = {}
-    if request.event == "exec":
+    if name == "exec":
         found["name"] = request.name or words[0].rpartition("/")[2]
-    elif request.event in ("bd.call", "git.operation", "gt.command"):
-        found.update(_from_command_line(request.event, words[1:]))
-    return {**found, **request.attributes}
+    elif name in (BD_CALL, "git.operation", "gt.command") and request.attributes.keys().isdisjoint(
+        ("operation", "command")
+    ):
+        found.update(_from_command_line(name, words[1:]))
+    return {**found, **(request.attributes if name == request.event else {})}
+
+
+def _words(request: "Request") -> list[str]:
+    return [argument.decode("utf-8", "replace") for argument in request.argv]
 
 
 def _from_command_line(event: str, arguments: list[str]) -> "dict[str, object]":
