@@ -65,18 +65,22 @@ SESSIONS = (
 
 STEPS = (
     Step("create", OP, "bd create 'A task' -t task -p 1 --json", "bd.call", {"subcommand": "create"}),
-    # worktree prune, fetch, worktree add; one convoy, one formula, one wisp; witness and refinery are booted.
+    # worktree prune, fetch, worktree add; one convoy, one formula, one wisp, and the new polecat's own bead;
+    # witness and refinery are booted.
     Step(
         "sling",
         OP,
         "gt sling {bead} demo",
         "sling",
         {"bead": "{bead}", "target": "demo"},
-        {"convoy.create": 1, "mol.cook": 1, "mol.wisp": 1, "git.operation": 3, "gt.command": 1},
+        {
+            **{"convoy.create": 1, "mol.cook": 1, "mol.wisp": 1, "polecat.spawn": 1},
+            **{"git.operation": 3, "gt.command": 1},
+        },
         prompts={WITNESS: 1},
     ),
-    # gt prime asks gt for the mail: `gt mail check --inject`, with no event of its own.
-    Step("prime", POLECAT, "gt prime", "prime", {"work_bead": "{bead}"}, {"gt.command": 1}),
+    # gt prime asks gt for the mail: `gt mail check --inject`.
+    Step("prime", POLECAT, "gt prime", "prime", {"work_bead": "{bead}"}, {"mail": 1}),
     Step("look", POLECAT, "bd show {bead}", "bd.call", {"subcommand": "show"}),
     Step("ask", POLECAT, ASK, "gt.command", {"command": "mail send"}, {"mail": 1}, prompts={WITNESS: 1}),
     Step(
@@ -122,7 +126,7 @@ STEPS = (
         {"git.operation": 1},  # clone
     ),
     Step("crew start", OP, "gt crew start demo alice", "gt.command", {"command": "crew start"}),
-    Step("crew prime", CREW, "gt prime", "prime", {}, {"gt.command": 1}),
+    Step("crew prime", CREW, "gt prime", "prime", {}, {"mail": 1}),
     Step("crew ready", CREW, "bd ready", "bd.call", {"subcommand": "ready"}),
     Step("work", POLECAT, "echo x >x && git add x && git commit -q -m 'work on it'"),
     # ls-remote, push, ls-remote, checkout; refinery and witness are told.
@@ -135,7 +139,7 @@ STEPS = (
         {"git.operation": 4},
         prompts={REFINERY: 1, WITNESS: 1},
     ),
-    Step("patrol", REFINERY, "gt prime", "prime", {"work_bead": "{patrol}"}, {"gt.command": 1}),
+    Step("patrol", REFINERY, "gt prime", "prime", {"work_bead": "{patrol}"}, {"mail": 1}),
     Step("fetch", REFINERY, "git fetch -q --prune origin", "git.operation", {"operation": "fetch"}),
     Step("queue", REFINERY, "gt mq list demo", "gt.command", {"command": "mq list"}),
     Step("branch", REFINERY, "git checkout -q -b temp {branch}", "git.operation", {"operation": "checkout"}),
