@@ -73,6 +73,7 @@ def _tmux() -> list[tuple[str, str]]:
         (f"o:-*[{values}]*", value),
         ("o:-*", ""),
         (_commands(*unnested), "_gt_trace_wanted=1; break"),
+        (r"[oc]:*[!\\]\;", "_gt_trace_at=c"),
         *((_commands(name), f"_gt_trace_at={name}") for name in tmux_table.BEHIND),
         *((f"{name}:{word}*", "_gt_trace_wanted=1; break") for name, word in tmux_table.BEHIND.items()),
         (r"*:\; | *:*[!\\]\;", "_gt_trace_at=c"),
