@@ -1,6 +1,6 @@
 """What bd is asked in, and what it answers, for the fast path and the probes alike."""
 
-from gastown_tracing.journal.layout import load_json
+from gastown_tracing.journal.layout import load_json, read_text
 
 #: What would have bd read another database than its directory's, or print more than its answer.
 MISLEADING = ("BEADS_DIR", "BEADS_DB", "BD_DB", "BD_OTEL_STDOUT")
@@ -34,3 +34,22 @@ def _is_bead(item: object) -> bool:
 
 def _without_warnings(text: str) -> str:
     return "\n".join([line for line in text.split("\n") if not line.lstrip().startswith("warning:")])
+
+
+def rig_of(bead_id: str, town_root: str) -> str:
+    """Return the rig that a bead belongs to by its prefix, "" where the town does not say. Never raises.
+
+    `.beads/routes.jsonl` below the town's root has a line a prefix: {"prefix": "de-", "path": "demo"}, where
+    the path `.` is the town itself.
+    """
+    prefix, rig = "", ""
+    routes = read_text(f"{town_root}/.beads/routes.jsonl") if town_root and bead_id else None
+    for line in (routes or "").split("\n"):
+        route = load_json(line) if line.lstrip()[:1] == "{" else None
+        known = route if isinstance(route, dict) else {}
+        begin, path = known.get("prefix"), known.get("path")
+        if not isinstance(begin, str) or not isinstance(path, str) or len(begin) <= len(prefix):
+            continue
+        if bead_id.startswith(begin):
+            prefix, rig = begin, path.partition("/")[0]
+    return "" if rig == "." else rig

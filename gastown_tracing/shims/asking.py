@@ -25,8 +25,58 @@ def ask(argv: list[str], seconds: float, without: "Sequence[str]" = ()) -> tuple
     One that takes longer than `seconds` is killed, and its exit code is 124. It has our environment but for
     the variables `without`, reads nothing, and what it says on stderr is lost.
     """
+    return Asked(argv, seconds, without).answer()
+
+
+class Asked:
+    """A command that has been started for its answer, as `ask` does it, and goes on beside us.
+
+    Whoever starts one asks for its answer, or drops it.
+    """
+
+    __slots__ = ("_deadline", "_pid", "_reader")
+
+    def __init__(self, argv: list[str], seconds: float, without: "Sequence[str]" = ()) -> None:
+        self._deadline = time.monotonic() + seconds
+        self._pid, self._reader = _start(argv, without)
+
+    def answer(self) -> tuple[int, bytes]:
+        """Wait for the answer, no longer than it was given time for; return the exit code and the answer."""
+        said = b""
+        try:
+            while True:
+                reaped, status = posix.waitpid(self._pid, posix.WNOHANG)
+                said += _read(self._reader)  # after that: what it has written it has written
+                if reaped:
+                    return posix.waitstatus_to_exitcode(status), said
+                if time.monotonic() > self._deadline or len(said) > ANSWER_LIMIT:
+                    self._end()
+                    return 124, b""
+                time.sleep(_PAUSE)
+        finally:
+            posix.close(self._reader)
+
+    def drop(self) -> None:
+        """End it; nobody wants to know any more."""
+        self._end()
+        posix.close(self._reader)
+
+    def _end(self) -> None:
+        posix.kill(self._pid, _signal.SIGKILL)
+        posix.waitpid(self._pid, 0)
+
+
+def tell(argv: list[str]) -> None:
+    """Start a command that nobody waits for. Raises OSError where it cannot be run."""
+    _, reader = _start(argv, ())
+    posix.close(reader)
+
+
+def _start(argv: list[str], without: "Sequence[str]") -> tuple[int, int]:
+    """Start a command; return its process id, and a descriptor that its output is read from."""
     hidden = [name.encode() for name in without]
     environ = {name: value for name, value in child.environment().items() if name not in hidden}
+    environ[b"OTEL_SDK_DISABLED"] = b"true"  # what we ask is nobody's work: no shim below it records it
     words = [encode(word) for word in argv]
     file = child.find(words[0], environ.get(b"PATH"))
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)  # ignored, its exit code would be lost
@@ -41,27 +91,13 @@ def ask(argv: list[str], seconds: float, without: "Sequence[str]" = ()) -> tuple
         pid = posix.posix_spawn(
             file, words, environ, file_actions=streams, setsigmask=(), setsigdef=child.IGNORED_BY_PYTHON
         )
+    except OSError:
+        posix.close(reader)
+        raise
     finally:
         posix.close(writer)
     posix.set_blocking(reader, False)
-    try:
-        return _answer(pid, reader, time.monotonic() + seconds)
-    finally:
-        posix.close(reader)
-
-
-def _answer(pid: int, reader: int, deadline: float) -> tuple[int, bytes]:
-    said = b""
-    while True:
-        reaped, status = posix.waitpid(pid, posix.WNOHANG)
-        said += _read(reader)  # after that: what it has written it has written
-        if reaped:
-            return posix.waitstatus_to_exitcode(status), said
-        if time.monotonic() > deadline or len(said) > ANSWER_LIMIT:
-            posix.kill(pid, _signal.SIGKILL)
-            posix.waitpid(pid, 0)
-            return 124, b""
-        time.sleep(_PAUSE)
+    return pid, reader
 
 
 def _read(reader: int) -> bytes:

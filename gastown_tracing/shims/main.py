@@ -106,7 +106,8 @@ GROUPS = (
         "gastown_tracing.hooks.agents",
         "gastown_tracing.hooks.claude",
     ),
-    ("gastown_tracing.shims.real", "gastown_tracing.hooks.primes"),
+    ("gastown_tracing.shims.real",),
+    ("gastown_tracing.hooks.primes",),
 )
 PROGRAM = "gastown_tracing/shims/main.py"
 
