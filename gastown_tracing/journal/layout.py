@@ -233,6 +233,10 @@ class PaneRegistry:
         """Return the run that the session `name` of the town `town_root` had last, None if unknown."""
         return self._run(self._session_path(name), "town_root", town_root)
 
+    def session_text(self, name: str) -> str | None:
+        """Return what is registered last of the sessions of this name, in whatever town; JSON, None if unknown."""
+        return read_text(self._session_path(name))
+
     def _run(self, path: str, key: str, wanted: str) -> str | None:
         entry = load_json(read_text(path) or "")
         if isinstance(entry, dict) and entry.get(key) == wanted:

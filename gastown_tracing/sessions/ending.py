@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from gastown_tracing.hooks import agents
 from gastown_tracing.journal import layout, otlp, writer
 from gastown_tracing.sessions.records import (
     FLAGS,
@@ -22,15 +24,21 @@ from gastown_tracing.sessions.records import (
 )
 from gastown_tracing.sessions.run import ROOT_NAME, now_ns
 from propagation import run, work
+from propagation.traceparent import SpanContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gastown_tracing.journal.layout import Journal
-    from propagation.traceparent import SpanContext
 
 #: Seconds to wait for somebody else who ends the same session.
 PATIENCE = 15.0
+
+#: Seconds for which it stands that somebody was about to end a session (`note_stop`).
+STANDS = 60.0
+
+#: The reasons of an end that nobody told us about.
+_UNTOLD = ("exited", "lost")
 
 #: gen_ai.provider.name by agent_type, where one agent means one provider.
 PROVIDERS = {"claudecode": "anthropic", "codex": "openai", "gemini": "gcp.gemini"}
@@ -47,6 +55,7 @@ def close(
     error: str = "",
     evidence: str = "",
     killer: SpanContext | None = None,
+    stopped_by: str = "",
     stop_ns: int | None = None,
     totals: Mapping[str, object] | None = None,
 ) -> bool:
@@ -56,8 +65,8 @@ def close(
     `end_ns` is when the session ended (now, when None) and `stop_ns` when its stopping began, both in
     nanoseconds since the Unix epoch; without `end_known` it lived until then at least. `error` and a
     non-zero `exit_code` make it an error. `evidence` says how anyone knows. `killer` is the span that
-    stopped it: a span link on session.stop when it belongs to another trace. `totals` are further
-    attributes of the root span.
+    stopped it: a span link on session.stop when it belongs to another trace; `stopped_by` says it in words.
+    `totals` are further attributes of the root span.
     """
     directory = journal.run_dir(trace_id)
     info = run_info(directory)
@@ -65,6 +74,9 @@ def close(
         return False
     start = int(str(info["start_time_unix_nano"]))
     end = max(start, now_ns(info) if end_ns is None else end_ns)
+    meant = stop_meant(directory, end) if reason in _UNTOLD else None
+    if meant is not None:
+        reason, stopped_by, killer, stop_ns = meant.reason, meant.by, meant.killer, meant.time_ns
     if exit_code and not error:
         error = f"exit code {exit_code}"
     outcome: dict[str, object] = {"reason": reason, "status": "error" if error else "ok", "error": error}
@@ -72,15 +84,52 @@ def close(
         outcome["exit_code"] = exit_code
     if evidence:
         outcome["gastown.evidence"] = evidence
+    if stopped_by:
+        outcome["gastown.stopped_by"] = stopped_by
     if not end_known:
         outcome["gastown.end_time.known"] = False
-    root = _root(info, start, end, {**outcome, **(totals or {})})
+    root = _root(info, start, end, {**outcome, **_conversation(journal, trace_id), **(totals or {})})
     line = otlp.spans_line(otlp.encode_resource(resource_of(info)), [root])
     if not writer.link_close(directory, line):
         return False
     outcome["duration_ms"] = (end - start) / 1e6
     _record_stop(directory, info, root, begin=min(stop_ns or end, end), outcome=outcome, killer=killer)
     return True
+
+
+class Stop(NamedTuple):
+    """That somebody is about to end a session: when, and why; who, in words and as the span.
+
+    `time_ns` is in nanoseconds of the Unix epoch.
+    """
+
+    time_ns: int
+    reason: str
+    by: str
+    killer: SpanContext | None
+
+
+def note_stop(directory: str, stop: Stop) -> None:
+    """Say in a run's directory that its session is about to be ended. Raises OSError.
+
+    Who finds it gone within STANDS seconds knows who and why.
+    """
+    killer = {"trace_id": stop.killer.trace_id, "span_id": stop.killer.span_id} if stop.killer else {}
+    said = {"time": str(stop.time_ns), "reason": stop.reason, "by": stop.by, **killer}
+    layout.write_atomic(directory + "/stop.json", json.dumps(said) + "\n")
+
+
+def stop_meant(directory: str, end_ns: int) -> Stop | None:
+    """Return what was said of a session that ended at `end_ns`, None where nobody said anything."""
+    said = layout.load_json(layout.read_text(directory + "/stop.json") or "")
+    if not isinstance(said, dict) or not str(said.get("time", "")).isdecimal():
+        return None
+    time_ns = int(said["time"])
+    if abs(end_ns - time_ns) > STANDS * 1e9:
+        return None
+    trace_id, span_id = str(said.get("trace_id", "")), str(said.get("span_id", ""))
+    killer = SpanContext(trace_id, span_id) if trace_id and span_id else None
+    return Stop(time_ns, str(said.get("reason") or "stopped"), str(said.get("by") or ""), killer)
 
 
 @contextlib.contextmanager
@@ -153,6 +202,12 @@ def _root(info: Mapping[str, object], start: int, end: int, outcome: Mapping[str
         status_message=str(outcome["error"]),
         flags=FLAGS,
     )
+
+
+def _conversation(journal: Journal, trace_id: str) -> dict[str, str]:
+    """Return the agent program's own session, where anybody noted it: the last one."""
+    session, _ = agents.last_session(journal.find_run(trace_id))
+    return {"gen_ai.conversation.id": session} if session else {}
 
 
 def _record_stop(

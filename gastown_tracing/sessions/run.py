@@ -103,15 +103,20 @@ def create_run(
     given: Mapping[str, str] | None = None,
     spawner: Mapping[str, object] | None = None,
     found: str = "",
+    shims: Sequence[str] | None = None,
+    written: bool = True,
 ) -> RunHandle:
-    """Make a run: its directory and run.json. Raises OSError; FileExistsError where somebody was first.
+    """Make a run: its directory and run.json, unless that is left to `write_run`.
+
+    Raises OSError; FileExistsError where somebody was first.
 
     `role`, `name` and `rig` say who the agent is; `session` is its session's name, which follows from them
     when empty; `agent` is GT_AGENT. `env` is the spawner's environment. `cause` is the span that led to the
     session: a span link on session.start. `given` are further variables of the session that say who it is,
     such as BD_ACTOR. `spawner` is a process (`processes.describe`) that stays until pane.json is there;
     `tmux` in it says that it spawns in tmux, `socket` at which socket, by its path. `found` says who found a
-    session that began without us; what its directory held when it began nobody knows then.
+    session that began without us; what its directory held when it began nobody knows then. `shims` are the
+    programs of which the session finds a shim first on PATH, None where nobody has looked.
     """
     trace_id = run_id or run.new_run_id()
     town_root = find_town_root(env, work_dir)
@@ -142,22 +147,36 @@ def create_run(
         "session": variables["GT_SESSION"],
         "gt_role": variables.get("GT_ROLE", ""),
         "issue_id": issue,
-        **({"found": found} if found else git_head(env, work_dir)),
+        **({"found": found} if found else {}),
         "work_dir": work_dir,
         "service": {"name": resource["service.name"], "version": resource["service.version"]},
         "resource": resource,
         "cause": {"trace_id": cause.trace_id, "span_id": cause.span_id} if cause else None,
         "spawner": dict(spawner) if spawner else None,
+        **({} if shims is None else {"shims": list(shims)}),
     }
-    directory = journal.run_dir(trace_id)
-    mkdirs(directory)
+    handle = RunHandle(
+        journal, trace_id, run.root_span_id(trace_id), journal.run_dir(trace_id), info, variables
+    )
+    if written:
+        write_run(handle, env)
+    return handle
+
+
+def write_run(handle: RunHandle, env: Mapping[str, str]) -> None:
+    """Make a run's directory and run.json, with what git says of where it works now.
+
+    `env` is the environment for git. Raises OSError; FileExistsError where somebody was first.
+    """
+    if not handle.info.get("found"):
+        handle.info.update(git_head(env, str(handle.info["work_dir"])))
+    mkdirs(handle.directory)
     try:
-        _put(directory + "/run.json", json.dumps(info, indent=1) + "\n")
+        _put(handle.directory + "/run.json", json.dumps(handle.info, indent=1) + "\n")
     except OSError:
         with contextlib.suppress(OSError):  # it holds records already
-            os.rmdir(directory)
+            os.rmdir(handle.directory)
         raise
-    return RunHandle(journal, trace_id, run.root_span_id(trace_id), directory, info, variables)
 
 
 def _put(path: str, text: str) -> None:
@@ -335,8 +354,8 @@ def record_instantiation(
 
     It was started now, unless `at_ns` says when; `evidence` are attributes that say how anyone knows.
     `issue` is the bead that it was started for, where that is another than the run's. `span_id` is the span
-    that it belongs to, by default the root. A `restart`, the number of processes that the run had before, is a
-    mark of its own in the trace: the span `agent.restart`, which links to its `cause`.
+    that it belongs to, by default the root. A `restart`, the number of processes that the run had before, is
+    a mark of its own in the trace: the span `agent.restart`, which links to its `cause`.
     """
     info, known = handle.info, evidence or {}
     now = now_ns(info) if at_ns is None else max(at_ns, handle.start_ns)

@@ -19,6 +19,7 @@ from gastown_tracing.sessions.run import (
     session_variables,
     write_pane,
 )
+from gastown_tracing.shims.real import shimmed
 from gastown_tracing.shims.waking import wake
 from propagation import rules
 from propagation.traceparent import SpanContext
@@ -183,6 +184,7 @@ def _create_run(
         cause=origin(env, journal),
         given=_given(request, env),
         spawner=spawner,
+        shims=shimmed(os.fsencode(env["PATH"]) if "PATH" in env else None),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing.config import RECEIVER
 from gastown_tracing.sessions import processes, roles
+from gastown_tracing.shims.real import real
 from propagation import environ, tmux
 
 if TYPE_CHECKING:
@@ -137,10 +138,16 @@ def socket_path(socket: str, env: Mapping[str, str]) -> str:
 
 
 def run(command: Sequence[str], env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """Run a tmux command that answers at once. Never raises: failure is an exit code and stderr."""
+    """Run a tmux command that answers at once. Never raises: failure is an exit code and stderr.
+
+    It is the real tmux, and no shim: what we ask and do ourselves is not seen.
+    """
+    program = command[0]
+    if "/" not in program:
+        program = real(program, os.fsencode(env["PATH"]) if "PATH" in env else None)
     try:
         return subprocess.run(
-            command,
+            [program, *command[1:]],
             env=dict(env),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -264,16 +271,21 @@ def _described(session: str, said: subprocess.CompletedProcess[str]) -> dict[str
     fields = said.stdout.partition("\n")[0].split(None, len(_SPAWNED) - 1)
     if said.returncode or len(fields) < len(_SPAWNED):
         return None
-    server_pid, session_id, pane, pane_pid, path = (text.strip() for text in fields)
+    names = ("server_pid", "session_id", "pane", "pane_pid", "socket")
+    return pane_json({**dict(zip(names, map(str.strip, fields), strict=True)), "session": session})
+
+
+def pane_json(found: Mapping[str, str]) -> dict[str, str]:
+    """Return what pane.json holds of a pane, given what tmux says: its server, session, id and process."""
     return {
-        "socket": path,
-        "server_pid": server_pid,
-        "server_start": processes.start_time(int(server_pid)),
-        "session": session,
-        "session_id": session_id,
-        "pane": pane,
-        "pane_pid": pane_pid,
-        "pane_start": processes.start_time(int(pane_pid)),
+        "socket": found["socket"],
+        "server_pid": found["server_pid"],
+        "server_start": processes.start_time(int(found["server_pid"])),
+        "session": found["session"],
+        "session_id": found["session_id"],
+        "pane": found["pane"],
+        "pane_pid": found["pane_pid"],
+        "pane_start": processes.start_time(int(found["pane_pid"])),
         "boot_id": processes.boot_id(),
         "pid_namespace": processes.pid_namespace(),
     }

@@ -1,0 +1,307 @@
+"""Sessions and agents that gt starts in tmux: new-session and respawn-pane.
+
+A session is rare, so this loads what `gt-trace session start` does, and makes its run in the same way.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from typing import TYPE_CHECKING
+
+from gastown_tracing import config
+from gastown_tracing.journal import index
+from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
+from gastown_tracing.sessions import processes, receiver, roles, run, terminal
+from gastown_tracing.sessions.start import not_started, own_context_only
+from gastown_tracing.shims import tmux_output
+from gastown_tracing.shims.plan import TEXT
+from gastown_tracing.shims.real import shimmed
+from gastown_tracing.shims.tmux import PROGRAM, without_context
+from gastown_tracing.shims.tmux_line import target as parse_target
+from gastown_tracing.shims.tmux_place import pane_of
+from gastown_tracing.shims.tmux_prompt import place_of
+from gastown_tracing.shims.waking import wake
+from propagation import environ as carrier
+from propagation.run import parse_run_id
+from propagation.traceparent import SpanContext
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from gastown_tracing.shims.tmux_line import Command
+    from gastown_tracing.shims.tmux_place import Call, Place
+
+#: What says that a session is an agent's.
+AGENT = ("GT_RUN", "GT_ROLE", *roles.NAME_VARIABLES.values())
+
+#: What of a session's variables says who it is.
+_WHO = (*roles.IDENTITY_VARIABLES, "GT_RUN")
+
+#: What a session gets of ours, beside who it is: that is gt's to say.
+_OURS = (
+    *(carrier.RUN, carrier.TRACEPARENT, carrier.BAGGAGE, carrier.RESOURCE_ATTRIBUTES),
+    *(config.JOURNAL, *run.PASSED_ON),
+)
+
+#: What must not come from another session through the server's environment.
+_OF_ONE_SESSION = (
+    *(carrier.TRACEPARENT, carrier.TRACESTATE, carrier.BAGGAGE, carrier.RUN, "GT_SESSION", config.RECEIVER),
+    *("GT_WORK_RIG", "GT_WORK_BEAD", "GT_WORK_MOL", "GT_WORK_BUILD"),
+)
+
+
+def variables_of(command: Command) -> dict[str, str]:
+    """Return the variables that a command gives a session: by -e, and by `env` before the agent's command."""
+    pairs = [pair.partition("=") for pair in command.flags.get("e", ())]
+    found = {name: value for name, equals, value in pairs if equals}
+    return {**found, **_before_command(command.words)}
+
+
+def _before_command(words: Sequence[str]) -> dict[str, str]:
+    """Return what `exec env NAME=VALUE … PROGRAM` says of who the agent is, as gt writes it."""
+    try:
+        parts = shlex.split(words[0]) if len(words) == 1 else list(words)
+    except ValueError:  # a quote that is never closed: the shell's to complain
+        return {}
+    found = {}
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if equals and name.isidentifier():
+            found[name] = value
+        elif part not in ("exec", "env"):
+            break
+    return {name: value for name, value in found.items() if name in _WHO}
+
+
+def spawn(call: Call, command: Command, argv: Sequence[bytes]) -> Spawn | Respawn | None:
+    """Return the job of a new-session or respawn-pane, None for a session that is no agent's."""
+    if command.name == "respawn-pane":
+        return Respawn(call, command, argv)
+    given = variables_of(command)
+    return Spawn(call, command, given, argv) if any(given.get(name) for name in AGENT) else None
+
+
+class Spawn:
+    """A new-session, or a respawn-pane, that makes an agent's session a run."""
+
+    def __init__(self, call: Call, command: Command, given: Mapping[str, str], argv: Sequence[bytes]) -> None:
+        self._call, self._command, self._given = call, command, dict(given)
+        self._size = sum(len(word) + 1 for word in argv)
+        self._env = call.plan.telemetry.config.env
+        self._handle: run.RunHandle | None = None
+        self._old: Place | None = None
+
+    @property
+    def session(self) -> str:
+        """Return the name that tmux gives the session, "" where that is tmux' to say."""
+        if self._command.name != "new-session":
+            return parse_target(self._command.value("t"))[0]
+        name = self._command.value("s")
+        return "" if "#" in name else name.replace(":", "_").replace(".", "_")
+
+    @property
+    def _is_told(self) -> bool:
+        """Return whether the end of tmux means that the session is there now, and was not before."""
+        flags = self._command.flags
+        return bool(self.session) and (
+            self._command.name != "new-session" or ("d" in flags and "A" not in flags and "t" not in flags)
+        )
+
+    def before(self) -> Sequence[str]:
+        """Return `-e NAME=VALUE` for all that the session gets of ours, nothing where that is too long."""
+        present = self._present()
+        entry = index.look(self._call.journal, index.HOOKS, self._given.get("BD_ACTOR", "")) or {}
+        self._handle = self._draft(entry)
+        self._old = place_of(self._call.journal, self._handle.trace_id)
+        told = run.session_env(self._handle, {**self._env, **self._foreign(present)})
+        variables = {name: told[name] for name in _OURS if name in told and name not in self._given}
+        telemetry = self._call.plan.telemetry
+        variables |= receiver.variables(receiver.address(telemetry), {**present, **self._given})
+        stale = [name for name in _OF_ONE_SESSION if present.get(name)]
+        variables |= {name: "" for name in stale if name not in variables and name not in self._given}
+        for chosen in (variables, own_context_only(variables)):
+            words = _options(chosen)
+            if self._size + sum(len(word.encode(*TEXT)) + 1 for word in words) <= terminal.ARGUMENT_LIMIT:
+                return words
+        self._call.note("too long for tmux: the session gets no context")
+        return ()
+
+    def load(self) -> None:
+        """Do nothing: all is loaded."""
+
+    def after(self, error: str) -> None:
+        """Make the run of a session that is there now; of one that is not, the run that failed."""
+        handle, call = self._handle, self._call
+        if handle is None or not self._is_told:
+            return  # the relay finds it
+        create(call.journal.root, config.for_journal(self._env))
+        if self._old is not None:  # a run that goes on in another session
+            handle = run.handle_of(call.journal, self._old.info)
+        if error:
+            if self._old is None:
+                run.write_run(handle, self._env)
+                not_started(handle, f"tmux: {error}")
+            return
+        found = call.tmux.pane(f"={self.session}:")
+        if found is None:
+            return  # it has ended already, or somebody stopped the server: the relay finds out
+        if self._old is None:
+            run.write_run(handle, self._env)
+            instantiated = bool(self._command.words)
+            run.write_pane(handle, pane_json(found, int(instantiated)))
+            run.record_start(handle, instantiated=instantiated)
+        else:
+            respawned(call, handle, found, self._given)
+        pipe(call, handle.trace_id, found)
+        wake(call.plan.telemetry, PROGRAM, at_once=True)
+
+    def _present(self) -> dict[str, str]:
+        """Return the environment that the session has anyway: the server's, else what a new one gets."""
+        code, said = self._call.tmux.ask("show-environment", "-g")
+        if code:
+            whole = {name.encode(*TEXT): value.encode(*TEXT) for name, value in self._call.tmux.env.items()}
+            return {name.decode(*TEXT): value.decode(*TEXT) for name, value in without_context(whole).items()}
+        pairs = [line.partition("=") for line in said.splitlines() if not line.startswith("-")]
+        return {name: value for name, equals, value in pairs if equals}
+
+    def _foreign(self, present: Mapping[str, str]) -> dict[str, str]:
+        """Return the resource attributes that the session's own start from."""
+        name = carrier.RESOURCE_ATTRIBUTES
+        text = self._given.get(name) or self._env.get(name) or present.get(name)
+        return {name: text} if text else {}
+
+    def _draft(self, entry: Mapping[str, str]) -> run.RunHandle:
+        given, call = self._given, self._call
+        role = given.get("GT_ROLE") or next(
+            (role for role, name in roles.NAME_VARIABLES.items() if given.get(name)), ""
+        )
+        named = next((given[name] for name in roles.NAME_VARIABLES.values() if given.get(name)), "")
+        work_dir = self._command.value("c") or os.getcwd()
+        env = {**self._env, **({"GT_ROOT": given["GT_ROOT"]} if given.get("GT_ROOT") else {})}
+        return run.create_run(
+            call.journal,
+            role=role,
+            name=named,
+            rig=given.get("GT_RIG", ""),
+            agent=given.get("GT_AGENT", ""),
+            session=self.session or given.get("GT_SESSION", ""),
+            issue=entry.get("bead", ""),
+            work_dir=work_dir,
+            env={**env, "GT_ROOT": find_town_root(env, work_dir)},
+            run_id=parse_run_id(given.get("GT_RUN")),
+            cause=call.cause or _span(index.span_of(entry)),
+            given={
+                name: value for name, value in given.items() if name in roles.IDENTITY_VARIABLES and value
+            },
+            spawner={**processes.describe(os.getpid()), "tmux": True, "socket": call.tmux.socket},
+            shims=shimmed(os.environb.get(b"PATH")),
+            written=False,
+        )
+
+
+class Respawn:
+    """A respawn-pane: the agent's process of a session that is there, or one more of them."""
+
+    def __init__(self, call: Call, command: Command, argv: Sequence[bytes]) -> None:
+        self._call, self._command, self._argv = call, command, argv
+        self._given = variables_of(command)
+        self._place: Place | None = None
+        self._made: Spawn | None = None
+
+    def before(self) -> Sequence[str]:
+        """Look whose pane it is; an agent's that is in no run yet gets one, and its variables."""
+        self._place = self._found()
+        if self._place is None and any(self._given.get(name) for name in AGENT):
+            self._made = Spawn(self._call, self._command, self._given, self._argv)
+            return self._made.before()
+        return ()
+
+    def load(self) -> None:
+        """Do nothing: all is loaded."""
+
+    def after(self, error: str) -> None:
+        """Record the process that was started; in a run that had one before, with a mark."""
+        if self._made is not None:
+            self._made.after(error)
+            return
+        place, call = self._place, self._call
+        if place is None or place.pane:
+            return
+        handle = run.handle_of(call.journal, place.info)
+        if error:
+            run.record_start(handle, start_ns=call.start_ns, error=f"tmux: respawn-pane: {error}")
+            return
+        found = call.tmux.pane(self._command.value("t"))
+        if found is not None:
+            respawned(call, handle, found, self._given, started=bool(self._command.words))
+            pipe(call, handle.trace_id, found)
+
+    def _found(self) -> Place | None:
+        """Return the run of the pane, which may have been closed when its agent died."""
+        place = self._call.find(self._command.value("t"))
+        if place is not None:
+            return place
+        found = self._call.tmux.pane(self._command.value("t"))
+        if found is None:
+            return None
+        registry = PaneRegistry(self._call.journal)
+        run_id = registry.run_for_pane(found["socket"], found["server_pid"], found["pane"])
+        return place_of(self._call.journal, run_id or "")
+
+
+def respawned(
+    call: Call,
+    handle: run.RunHandle,
+    found: Mapping[str, str],
+    given: Mapping[str, str],
+    *,
+    started: bool = True,
+) -> None:
+    """Say that a run's pane has another process now, and record that as its agent. Raises OSError.
+
+    Without `started` no command was named: it is what the pane began with, an agent only if that was one.
+    """
+    before = pane_of(handle.directory)
+    agents = _number(before.get("agents", "1" if before else "0"))
+    is_agent = started or agents > 0
+    run.write_pane(handle, pane_json(found, agents + int(is_agent)))
+    if is_agent:
+        actor = given.get("BD_ACTOR") or _actor(handle)
+        entry = index.look(call.journal, index.HOOKS, actor) or {}
+        run.record_instantiation(handle, issue=entry.get("bead", ""), restart=agents, cause=call.cause)
+    wake(call.plan.telemetry, PROGRAM)
+
+
+def pane_json(found: Mapping[str, str], agents: int) -> dict[str, str]:
+    """Return pane.json of a pane that tmux described, in which so many agent processes have been started."""
+    return {**terminal.pane_json(found), "agents": str(agents)}
+
+
+def pipe(call: Call, run_id: str, found: Mapping[str, str]) -> None:
+    """Let what a pane shows be recorded, where that is asked for and nothing reads it already."""
+    settings = call.plan.telemetry.config
+    if settings.flag("GT_LOG_PANE_OUTPUT") and found.get("piped") != "1":
+        command = tmux_output.command(call.journal, run_id, settings)
+        call.tmux.ask("pipe-pane", "-o", "-t", found["pane"], command)
+
+
+def _options(variables: Mapping[str, str]) -> list[str]:
+    words = []
+    for name, value in variables.items():
+        pair = f"{name}={value}"
+        words += ["-e", f"{pair[:-1]}\\;" if pair[-1] == ";" else pair]  # else it would end tmux' command
+    return words
+
+
+def _actor(handle: run.RunHandle) -> str:
+    resource = handle.info.get("resource")
+    return str(resource.get("gt.actor", "")) if isinstance(resource, dict) else ""
+
+
+def _span(ids: tuple[str, str] | None) -> SpanContext | None:
+    return SpanContext(*ids) if ids else None
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
