@@ -11,7 +11,7 @@ WANTED = """
     """
 
 #: Of those, the ones that are wanted only with a word behind them that begins so.
-BEHIND = {"set-environment": "GT_WORK_"}
+BEHIND = {"set-environment": "GT_WORK_", "set-hook": "pane-died"}
 
 #: Options before the command that take a value: the rest of their word or the next one (getopt in tmux.c).
 GLOBAL_VALUES = "L S T c f"
