@@ -20,7 +20,7 @@ from gastown_tracing.journal import hooks
 from gastown_tracing.journal.layout import Journal, PaneRegistry, default_root, find_town_root, path_exists
 from gastown_tracing.sessions import ending, processes, roles, run, sockets, terminal
 from gastown_tracing.sessions.liveness import STARTING_NS
-from gastown_tracing.sessions.reaping import adopt, why_not_recorded
+from gastown_tracing.sessions.reaping import adopt
 from propagation.run import new_run_id, parse_run_id
 
 if TYPE_CHECKING:
@@ -73,7 +73,6 @@ class _Sighting:
 
     socket: str
     server_pid: str
-    server_start: str
     session: terminal.Session
     pane: terminal.Pane
     env: Mapping[str, str]
@@ -85,18 +84,16 @@ class _Sighting:
 
     def described(self) -> dict[str, str]:
         """Return what pane.json holds of it."""
-        return {
-            "socket": self.socket,
-            "server_pid": self.server_pid,
-            "server_start": self.server_start,
-            "session": self.session.name,
-            "session_id": self.session.id,
-            "pane": self.pane.id,
-            "pane_pid": self.pane.pid,
-            "pane_start": processes.start_time(int(self.pane.pid)),
-            "boot_id": processes.boot_id(),
-            "pid_namespace": processes.pid_namespace(),
-        }
+        return terminal.pane_json(
+            {
+                "socket": self.socket,
+                "server_pid": self.server_pid,
+                "session": self.session.name,
+                "session_id": self.session.id,
+                "pane": self.pane.id,
+                "pane_pid": self.pane.pid,
+            }
+        )
 
 
 class Finder:
@@ -123,8 +120,6 @@ class Finder:
         environment for tmux.
         """
         self._env = env
-        if why_not_recorded(self._journal, self._env):
-            return 0
         runs = [found.run for found in reaped]
         named, roots = self._places.look()
         towns = Towns(self._journal, roots | {str(run.info.get("town_root") or "") for run in runs})
@@ -164,7 +159,7 @@ class Finder:
                 taken.update(pane.id for pane in panes)
                 first = min(panes, key=lambda pane: int(pane.id.lstrip("%") or 0))
                 env = {**_set(session.variables), **processes.environment(int(first.pid))}
-                seen = _Sighting(socket, answer.server_pid, started, session, first, env)
+                seen = _Sighting(socket, answer.server_pid, session, first, env)
                 found += self._is_settled(seen) and towns.has(env, session.path) and self._take(seen, panes)
         return found
 
@@ -300,10 +295,11 @@ class Finder:
                 or not path_exists(f"{handle.directory}/run.json")
             ):
                 return
+            agents = int(place["agents"]) if place.get("agents", "").isdecimal() else 1
             now = {"pane_pid": pane.pid, "pane_start": processes.start_time(int(pane.pid))}
-            run.write_pane(handle, {**place, **now})
+            run.write_pane(handle, {**place, **now, "agents": str(agents + 1)})
             evidence = _evidence({"found": RELAY})
-            run.record_instantiation(handle, restart=1, at_ns=time_ns, evidence=evidence)
+            run.record_instantiation(handle, restart=agents, at_ns=time_ns, evidence=evidence)
         self._log(f"session {found.info.get('session')} was started again in its pane: run {found.trace_id}")
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from gastown_tracing.config import Config
 from gastown_tracing.relay.living import living
 from gastown_tracing.relay.moving import Mover
 from gastown_tracing.relay.retention import Retention
@@ -155,16 +156,22 @@ class Keeper:
                 self._reaped += 1
                 self._log(f"closed run {item.run.trace_id}, which ended unseen: {item.liveness.evidence}")
         try:
-            self._find(inspector, found)
+            self._find(inspector, found, env)
         except OSError as error:
             problems.append(error)
         self._say(f"cannot record what sessions did unseen: {problems[0]}" if problems else "")
 
-    def _find(self, inspector: Inspector, found: Sequence[Found]) -> None:
+    def _find(self, inspector: Inspector, found: Sequence[Found], env: Mapping[str, str]) -> None:
+        """Look for what nobody has told the journal: sessions, and prompts that no Enter has ended."""
         from gastown_tracing.relay.finding import Finder  # the same
+        from gastown_tracing.sessions.reaping import why_not_recorded
+        from gastown_tracing.shims import tmux_prompt
 
+        if why_not_recorded(self._journal, env):
+            return
         self._finder = self._finder or Finder(self._journal, self._log)
-        self._found += self._finder.look(inspector, found, self._environment())
+        self._found += self._finder.look(inspector, found, env)
+        tmux_prompt.sweep(self._journal, Config({}, self._journal.config_path), self._say)
 
     def _environment(self) -> dict[str, str]:
         """Return the environment for tmux: the relay's, and where config.json says that its sockets are."""

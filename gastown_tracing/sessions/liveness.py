@@ -8,6 +8,7 @@ container, or finds a session that is just starting does not know.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +17,7 @@ from gastown_tracing.sessions import processes, terminal
 from propagation import environ
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 #: How long a session may take from run.json to pane.json before anyone doubts it.
 STARTING_NS = 30 * 1_000_000_000
@@ -45,6 +46,8 @@ class Liveness:
 
     `stray` is an agent that lives on without its tmux session. `end` is there where tmux saw the end. `pane`
     is what pane.json would hold of a session that lives and has none, because its start was interrupted.
+    `reason` is why a session ended, as far as that is known: `exited`, its command ended; `server ended`, its
+    tmux server did, with other sessions; `lost`, nobody knows.
     """
 
     state: State
@@ -52,6 +55,7 @@ class Liveness:
     stray: bool = False
     end: End | None = None
     pane: Mapping[str, str] | None = None
+    reason: str = "lost"
 
 
 class Inspector:
@@ -69,6 +73,12 @@ class Inspector:
         self._now_ns = time.time_ns() if now_ns is None else now_ns
         self._host = processes.host()
         self._answers: dict[str, terminal.Answer] = {}
+        #: How many sessions are known to stand on a server, by its process id and start.
+        self._standing: Counter[tuple[str, str]] = Counter()
+
+    def count(self, panes: Iterable[Mapping[str, str] | None]) -> None:
+        """Take note of all sessions that nobody has closed, by their pane.json."""
+        self._standing.update(_server(pane) for pane in panes if pane and pane.get("server_pid"))
 
     def look(self, info: Mapping[str, object], pane: Mapping[str, str] | None) -> Liveness:
         """Return whether the session of a run.json and pane.json lives. Never raises for what they hold."""
@@ -128,9 +138,7 @@ class Inspector:
     def _tmux_session(self, pane: Mapping[str, str]) -> Liveness:
         server = str(pane.get("server_pid", ""))
         if _state(pane, "server_pid", "server_start") == "gone":
-            return self._without_tmux(
-                pane, f"tmux server {server} is gone: it ended with its last session, or died"
-            )
+            return self._without_tmux(pane, *self._of_server(pane))
         answer = self.ask(str(pane.get("socket", "")))
         if answer.sessions is None:
             return Liveness("unknown", f"its tmux server cannot be asked: {answer.refusal}")
@@ -138,19 +146,33 @@ class Inspector:
             return Liveness(
                 "unknown", f"another tmux server, process {answer.server_pid}, answers at its socket"
             )
-        panes = answer.panes.get(pane.get("session_id", ""))
+        panes = answer.panes.get(pane.get("session_id", "")) or _holding(answer, str(pane.get("pane", "")))
         if not panes:
             ended = f"tmux server {server} answers without it: its agent ended, or somebody ended its session"
-            return self._without_tmux(pane, ended)
+            return self._without_tmux(pane, ended, "lost")
         if all(pane.dead for pane in panes):
             return self._ended(panes, str(pane.get("pane", "")))
         return Liveness("live", f"tmux server {server} has it")
 
-    def _without_tmux(self, pane: Mapping[str, str], evidence: str) -> Liveness:
+    def _of_server(self, pane: Mapping[str, str]) -> tuple[str, str]:
+        """Return (evidence, reason) of an end with the tmux server, which leaves nothing to ask.
+
+        It ends with its last session. Where several were open it is the server that ended: nobody has said
+        that one of them did.
+        """
+        server, others = pane.get("server_pid"), self._standing[_server(pane)] - 1
+        if others > 0:
+            return f"tmux server {server} is gone, and {others} other known sessions with it", "server ended"
+        evidence = f"its process {pane.get('pane_pid')} is gone, and so is tmux server {server}"
+        if others == 0:
+            return f"{evidence}, on which no other session was known", "exited"
+        return evidence, "lost"
+
+    def _without_tmux(self, pane: Mapping[str, str], evidence: str, reason: str) -> Liveness:
         """Judge a session that tmux does not have any more: an agent that ignored the hang-up lives on."""
         if _state(pane, "pane_pid", "pane_start") == "live":
             return Liveness("live", f"its process {pane['pane_pid']} runs on, without tmux", stray=True)
-        return Liveness("dead", evidence)
+        return Liveness("dead", evidence, reason=reason)
 
     def _ended(self, panes: Sequence[terminal.Pane], own: str) -> Liveness:
         """Judge a session that tmux only keeps to be looked at (remain-on-exit).
@@ -166,13 +188,22 @@ class Inspector:
         if how.signal:
             code, error = 128 + how.signal, f"killed by {signal_name(how.signal)}"
         end = End(last.time, code, error)
-        return Liveness("dead", "its command has ended; tmux keeps what it printed", end=end)
+        return Liveness("dead", "its command has ended; tmux keeps what it printed", end=end, reason="exited")
 
     def ask(self, socket: str) -> terminal.Answer:
         """Return what the tmux server at a socket says about itself and its sessions. Starts no server."""
         if socket not in self._answers:
             self._answers[socket] = terminal.ask(socket, self._env)
         return self._answers[socket]
+
+
+def _server(pane: Mapping[str, str]) -> tuple[str, str]:
+    return str(pane.get("server_pid", "")), str(pane.get("server_start", ""))
+
+
+def _holding(answer: terminal.Answer, pane: str) -> Sequence[terminal.Pane]:
+    """Return the panes of the session that has a pane now: it may have been moved from its own."""
+    return next((panes for panes in answer.panes.values() if any(one.id == pane for one in panes)), ())
 
 
 def _state(process: Mapping[str, object], pid: str, started: str) -> str:

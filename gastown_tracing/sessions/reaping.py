@@ -55,6 +55,7 @@ def reap(
     meant = functools.partial(_meant, writing=writing)
     runs = [run for run in reader.open_runs(journal, meant=meant) if not run.closed and is_usable(run.info)]
     runs.sort(key=lambda run: (run.start_ns, run.trace_id))
+    inspector.count(run.pane for run in runs)
     return [_look(journal, run, inspector, problems if writing else None) for run in runs]
 
 
@@ -113,7 +114,8 @@ def adopt(
         if not os.path.exists(_sighting(journal, handle.trace_id)):
             write_pane(handle, pane)
         if not is_started(handle.directory):  # when the spawn came to its end nobody knows
-            record_start(handle, end_ns=handle.start_ns, evidence=evidence)
+            is_agent = pane.get("agents") != "0"  # gt starts a shell first, and the agent in its place
+            record_start(handle, end_ns=handle.start_ns, instantiated=is_agent, evidence=evidence)
 
 
 def _note_seen(journal: Journal, run: Run) -> None:
@@ -130,8 +132,8 @@ def _sighting(journal: Journal, trace_id: str) -> str:
 def close_dead(journal: Journal, trace_id: str, liveness: Liveness) -> bool:
     """Close the run of a session that ended unseen; False where somebody was first. Raises OSError.
 
-    Where tmux saw the end, that is on record. Else it is lost: its end is the last evidence, and is marked as
-    no more than that.
+    Where tmux saw the end, that is on record. Else its end is the last evidence, and is marked as no more
+    than that.
     """
     seen = liveness.end
     with alone(journal.run_dir(trace_id)):
@@ -141,7 +143,7 @@ def close_dead(journal: Journal, trace_id: str, liveness: Liveness) -> bool:
         return close(
             journal,
             trace_id,
-            reason="exited" if seen else "lost",
+            reason=liveness.reason,
             end_ns=_within(seen.second, last) if seen and seen.second else last,
             end_known=bool(seen and seen.second),
             exit_code=seen.exit_code if seen else None,

@@ -40,15 +40,19 @@ def end_by_itself(sessions: Sessions, run_id: str) -> None:
     os.kill(int(sessions.pane(run_id)["pane_pid"]), signal.SIGTERM)
 
 
-ENDS = [(kill_session, "answers without it"), (kill_server, "is gone"), (end_by_itself, "is gone")]
+ENDS = [
+    (kill_session, "lost", "answers without it"),
+    (kill_server, "exited", "is gone"),
+    (end_by_itself, "exited", "is gone"),
+]
 
 
-@pytest.mark.parametrize(("end", "evidence"), ENDS, ids=[end.__name__ for end, _ in ENDS])
+@pytest.mark.parametrize(("end", "reason", "evidence"), ENDS, ids=[end.__name__ for end, _, _ in ENDS])
 def test_ended_session_is_closed_at_its_last_sign_of_life(
-    sessions: Sessions, end: Callable[[Sessions, str], None], evidence: str
+    sessions: Sessions, end: Callable[[Sessions, str], None], reason: str, evidence: str
 ) -> None:
-    """However a session ended unseen, the next list closes it: lost, with the evidence, at its newest
-    record, and says that it may have lived on.
+    """However a session ended unseen, the next list closes it, with the evidence, at its newest record, and
+    says that it may have lived on. The last one of its server has ended, any other is lost.
     """
     run_id = sessions.start(command=("cat",))
     assert [row["state"] for row in sessions.list()] == ["live"]
@@ -60,11 +64,11 @@ def test_ended_session_is_closed_at_its_last_sign_of_life(
     root, late = spans["gt.session"], spans["late"]
     assert (root.span_id, late.parent_id) == (root_span_id(run_id), root_span_id(run_id))
     assert root.end_ns == max(log.time_ns for log in sessions.data(run_id).logs) == late.end_ns
-    assert root.attributes["reason"] == "lost"
+    assert root.attributes["reason"] == reason
     assert root.attributes["gastown.end_time.known"] is False
     assert evidence in str(root.attributes["gastown.evidence"])
     (row,) = sessions.list("--all")
-    assert (row["state"], row["reason"], row["end_known"]) == ("ended", "lost", False)
+    assert (row["state"], row["reason"], row["end_known"]) == ("ended", reason, False)
     assert "≥ " in sessions("list", "--all", env={**sessions.env, "LC_ALL": "C.UTF-8"}).stdout
 
 
@@ -119,7 +123,7 @@ def test_restarted_server_is_not_mistaken(sessions: Sessions) -> None:
     after = sessions.pane(new)
     assert (before["session_id"], before["pane"]) == (after["session_id"], after["pane"]) == ("$0", "%0")
     assert [row["run_id"] for row in sessions.list()] == [new]
-    assert sessions.spans(old)["gt.session"].attributes["reason"] == "lost"
+    assert sessions.spans(old)["gt.session"].attributes["reason"] == "exited"
 
 
 def test_other_boot_is_the_end(sessions: Sessions) -> None:
