@@ -30,7 +30,7 @@ def classify(arguments: "Sequence[str]") -> Seen:
     line = GRAMMAR.read(arguments)
     rule = None if line.has("help") or line.has("dry-run") else RULES.get(line.command)
     seen = rule(line) if rule is not None else None
-    return seen or Seen("bd.call", daemon=line.command in bd_table.DAEMONS)
+    return seen or Seen("bd.call", daemon=line.command in bd_table.DAEMONS and not line.has("help"))
 
 
 def _create(line: Line) -> Seen | None:

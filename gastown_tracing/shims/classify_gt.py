@@ -46,7 +46,8 @@ def classify(arguments: "Sequence[str]") -> Seen:
 
 def _starts_daemon(line: Line) -> bool:
     with_flag = gt_table.DAEMONS_WITH.get(line.command)
-    return line.command in gt_table.DAEMONS or (with_flag is not None and line.has(with_flag))
+    starts = line.command in gt_table.DAEMONS or (with_flag is not None and line.has(with_flag))
+    return starts and not line.has("help")
 
 
 def _prime(line: Line) -> Seen | None:
