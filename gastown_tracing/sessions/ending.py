@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from gastown_tracing.hooks import agents
 from gastown_tracing.journal import layout, otlp, writer
@@ -23,19 +22,17 @@ from gastown_tracing.sessions.records import (
     write_records,
 )
 from gastown_tracing.sessions.run import ROOT_NAME, now_ns
+from gastown_tracing.sessions.stops import stop_meant
 from propagation import run, work
-from propagation.traceparent import SpanContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from gastown_tracing.journal.layout import Journal
+    from propagation.traceparent import SpanContext
 
 #: Seconds to wait for somebody else who ends the same session.
 PATIENCE = 15.0
-
-#: Seconds for which it stands that somebody was about to end a session (`note_stop`).
-STANDS = 60.0
 
 #: The reasons of an end that nobody told us about.
 _UNTOLD = ("exited", "lost")
@@ -95,41 +92,6 @@ def close(
     outcome["duration_ms"] = (end - start) / 1e6
     _record_stop(directory, info, root, begin=min(stop_ns or end, end), outcome=outcome, killer=killer)
     return True
-
-
-class Stop(NamedTuple):
-    """That somebody is about to end a session: when, and why; who, in words and as the span.
-
-    `time_ns` is in nanoseconds of the Unix epoch.
-    """
-
-    time_ns: int
-    reason: str
-    by: str
-    killer: SpanContext | None
-
-
-def note_stop(directory: str, stop: Stop) -> None:
-    """Say in a run's directory that its session is about to be ended. Raises OSError.
-
-    Who finds it gone within STANDS seconds knows who and why.
-    """
-    killer = {"trace_id": stop.killer.trace_id, "span_id": stop.killer.span_id} if stop.killer else {}
-    said = {"time": str(stop.time_ns), "reason": stop.reason, "by": stop.by, **killer}
-    layout.write_atomic(directory + "/stop.json", json.dumps(said) + "\n")
-
-
-def stop_meant(directory: str, end_ns: int) -> Stop | None:
-    """Return what was said of a session that ended at `end_ns`, None where nobody said anything."""
-    said = layout.load_json(layout.read_text(directory + "/stop.json") or "")
-    if not isinstance(said, dict) or not str(said.get("time", "")).isdecimal():
-        return None
-    time_ns = int(said["time"])
-    if abs(end_ns - time_ns) > STANDS * 1e9:
-        return None
-    trace_id, span_id = str(said.get("trace_id", "")), str(said.get("span_id", ""))
-    killer = SpanContext(trace_id, span_id) if trace_id and span_id else None
-    return Stop(time_ns, str(said.get("reason") or "stopped"), str(said.get("by") or ""), killer)
 
 
 @contextlib.contextmanager

@@ -91,6 +91,7 @@ GROUPS = (
     ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
     ("gastown_tracing.shims.tmux_keys", "gastown_tracing.shims.tmux_prompt"),
     ("gastown_tracing.shims.tmux_notes",),
+    ("gastown_tracing.sessions.stops", "gastown_tracing.shims.tmux_stop"),
     ("gastown_tracing.shims.tee",),
     ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
     ("gastown_tracing.journal.index", "gastown_tracing.journal.hooks", "gastown_tracing.shims.linking"),

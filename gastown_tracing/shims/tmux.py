@@ -111,16 +111,18 @@ def _jobs(line: Line, call: "Call", argv: "Sequence[bytes]") -> "list[tuple[Job,
 def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") -> "Job | None":
     """Return the job of one command of a line, None for one that nobody wants to see."""
     name = command.name
-    if name == "send-keys":
-        return _Prompt(call, command)
-    if name == "capture-pane":
-        return _Look(call, command)
+    if name in ("send-keys", "capture-pane"):
+        return _Prompt(call, command) if name == "send-keys" else _Look(call, command)
     if name == "set-environment":
         return _work(call, command, line)
     if name in ("new-session", "respawn-pane"):
         from gastown_tracing.shims.tmux_spawn import spawn  # sessions are rare, and load slow modules
 
         return spawn(call, command, argv)
+    if name == "set-hook":
+        from gastown_tracing.shims.tmux_stop import disarms  # no hook else is seen
+
+        return _Disarm(call, command) if disarms(command) else None
     if name in WANTED:
         from gastown_tracing.shims.tmux_kill import kill  # the same
 
@@ -207,6 +209,19 @@ class _Look(_Aimed):
         from gastown_tracing.shims.tmux_notes import looked
 
         looked(self.call, place, self.command, error)
+
+
+class _Disarm(_Aimed):
+    """A set-hook -u pane-died: its session is about to be ended."""
+
+    __slots__ = ()
+
+    def record(self, place: "Place", error: str) -> None:
+        from gastown_tracing.sessions.stops import note_stop
+        from gastown_tracing.shims.tmux_stop import stop_of
+
+        if not error:
+            note_stop(place.directory, stop_of(self.call))
 
 
 class _Work(_Aimed):

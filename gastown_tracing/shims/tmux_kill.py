@@ -1,7 +1,7 @@
-"""Sessions that gt ends in tmux: kill-session, kill-server, and what gt does before it kills.
+"""Sessions that gt ends in tmux: kill-session and kill-server.
 
-gt ends an agent's processes first, whose end takes the session with it, and then the session. Before all that
-it takes the hook pane-died away: from then on somebody is about to end the session.
+gt ends an agent's processes first, whose end takes the session with it, and then the session: what it said
+before all that (`tmux_stop`) tells that from a session that ended by itself long ago.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from gastown_tracing.journal.layout import list_directory, load_json, path_exists, read_text
-from gastown_tracing.sessions.ending import Stop, alone, close, note_stop, run_info, stop_meant
+from gastown_tracing.journal.layout import list_directory, path_exists
+from gastown_tracing.sessions.ending import alone, close, run_info
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.run import now_ns
+from gastown_tracing.sessions.stops import note_stop, stop_meant
 from gastown_tracing.shims.tmux import PROGRAM
 from gastown_tracing.shims.tmux_line import target as parse_target
 from gastown_tracing.shims.tmux_place import pane_of, same_file, start_of
+from gastown_tracing.shims.tmux_stop import stop_of
 from gastown_tracing.shims.waking import wake
 
 if TYPE_CHECKING:
@@ -28,35 +30,10 @@ if TYPE_CHECKING:
 #: Seconds that an agent has to end once it is hung up on; who does not is closed by the relay when it ends.
 _ENDING, _PAUSE = 0.1, 0.002
 
-HOOK = "pane-died"
-
 
 def kill(call: Call, command: Command) -> Job | None:
     """Return the job of a command that ends sessions, None for one that does not."""
-    if command.name == "set-hook":
-        disarms = "u" in command.flags and HOOK in command.words
-        return Disarm(call, command) if disarms else None
     return None if "C" in command.flags else Kill(call, command)
-
-
-class Disarm:
-    """A set-hook -u pane-died: whoever kills a session as gt does begins with it."""
-
-    def __init__(self, call: Call, command: Command) -> None:
-        self._call, self._target = call, command.value("t")
-
-    def before(self) -> Sequence[str]:
-        """Do nothing: the session is there afterwards, too."""
-        return ()
-
-    def load(self) -> None:
-        """Do nothing: all is loaded."""
-
-    def after(self, error: str) -> None:
-        """Note that the session is about to be ended."""
-        place = None if error else self._call.find(self._target)
-        if place is not None:
-            note_stop(place.directory, _stop(self._call, place.info))
 
 
 class Kill:
@@ -112,7 +89,7 @@ class Kill:
 
     def _close(self, directory: str, info: dict[str, object]) -> None:
         call, pane = self._call, pane_of(directory)
-        stop = _stop(call, info)
+        stop = stop_of(call)
         deadline = time.monotonic() + _ENDING
         while start_of(pane.get("pane_pid", "")) == pane.get("pane_start") and time.monotonic() < deadline:
             time.sleep(_PAUSE)
@@ -131,36 +108,3 @@ class Kill:
                 stop_ns=meant.time_ns if meant else stop.time_ns,
                 killer=stop.killer,
             )
-
-
-def _stop(call: Call, info: dict[str, object]) -> Stop:
-    title = _title(call)
-    by = ", with ".join(text for text in (call.actor, title) if text)
-    return Stop(now_ns(info), "done" if title == "done" else "stopped", by, call.cause)
-
-
-def _title(call: Call) -> str:
-    """Return what our caller is doing, by the mark of its call in progress: an event, or gt's own words."""
-    cause = call.cause
-    if cause is None:
-        return ""
-    journal = call.journal
-    run_id = call.plan.resolution.run_id
-    # A command that began before the hour's end has its mark in the hour before.
-    hours = [journal.loose_dir(call.start_ns - back * 3600 * 10**9) for back in (0, 1)]
-    for directory in [journal.run_dir(run_id)] if run_id else hours:
-        text = read_text(f"{directory}/open/{cause.span_id}")
-        if text:
-            return _title_of(text.partition("\n")[0])
-    return ""
-
-
-def _title_of(line: str) -> str:
-    found = load_json(line)
-    try:
-        span = found["resourceSpans"][0]["scopeSpans"][0]["spans"][0]  # type: ignore[index]  # as we wrote it
-        known = {item["key"]: item["value"] for item in span["attributes"]}
-    except (TypeError, KeyError, IndexError):
-        return ""
-    words = known.get("command", {}).get("stringValue", "")
-    return f"gt {words}" if words else str(span.get("name", ""))
