@@ -69,10 +69,9 @@ def remove_hooks(settings: str | None) -> None:
     """
     from gastown_tracing.hooks import install, launcher
 
-    path, program = _settings(settings), launcher.place(os.environ)
-    gone = os.path.isdir(os.path.dirname(path)) and _try(path, lambda: install.remove(path))
-    if settings is None and os.path.exists(program):  # other settings say nothing where it is gone
-        _try(program, lambda: os.unlink(program))
+    path = _settings(settings)
+    program = launcher.place(os.environ) if settings is None else ""  # other settings may have it too
+    gone = os.path.isdir(os.path.dirname(path)) and _try(path, lambda: install.remove(path, program))
     say(f"{path}: {'the hooks are removed' if gone else 'no hooks of ours are there'}\n")
 
 

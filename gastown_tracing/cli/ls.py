@@ -58,7 +58,8 @@ def command(
     if not every:
         commands = commands[:SHOWN]
     if as_json:
-        reading.say_list(row.data() for row in [*rows, *commands])
+        described = [{**row.data(), **listing.agent(run)} for row, run in zip(rows, shown, strict=True)]
+        reading.say_list([*described, *(row.data() for row in commands)])
         return
     reading.say(_tables(rows, commands, looks.style(elsewhere=1_000)))
     if not rows and not commands:

@@ -27,15 +27,18 @@ class Agent:
 
 
 def above() -> Agent:
-    """Return the nearest process above this one that is no shell."""
+    """Return the nearest process above this one that is no shell; a script's shell is one."""
     pid = posix.getppid()
     for _ in range(DEEPEST):
         stat = read_text(f"/proc/{pid}/stat") if pid > 1 else None
-        name, closed, rest = (stat or "").partition("(")[2].rpartition(")")
-        fields = rest.split()
-        if not closed or len(fields) < 2:
+        fields = (stat or "").rpartition(")")[2].split()
+        if len(fields) < 2:
             break
-        if name not in SHELLS:
+        try:
+            program = posix.readlink(f"/proc/{pid}/exe")
+        except OSError:  # another user's
+            break
+        if program.rpartition("/")[2] not in SHELLS:
             return Agent(pid)
         pid = int(fields[1])
     return Agent()

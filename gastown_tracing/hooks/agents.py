@@ -14,7 +14,15 @@ import time
 
 from gastown_tracing.journal import writer
 from gastown_tracing.journal.index import AGENTS, look, note
-from gastown_tracing.journal.layout import Journal, load_json, quote_json, read_text
+from gastown_tracing.journal.layout import (
+    Journal,
+    file_name,
+    list_directory,
+    load_json,
+    path_exists,
+    quote_json,
+    read_text,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -62,11 +70,11 @@ def last_session(directories: "Iterable[str]") -> "tuple[str, str]":
     `directories` hold the run's records, in any order. What a session has started within it is not its
     successor.
     """
-    began = [line for line in _lines(directories) if "ended" not in line]
+    began = sorted([line for line in _lines(directories) if "ended" not in line], key=_time)
     own = [line for line in began if "within" not in line] or began
     if not own:
         return "", ""
-    session = max(own, key=_time)["session_id"]
+    session = own[-1]["session_id"]
     transcripts = [
         line["transcript"] for line in began if line["session_id"] == session and "transcript" in line
     ]
@@ -86,3 +94,24 @@ def _lines(directories: "Iterable[str]") -> "list[dict[str, str]]":
             if isinstance(line, dict) and is_session(line.get("session_id")):
                 found.append({name: value for name, value in line.items() if isinstance(value, str)})
     return found
+
+
+def met(journal: Journal, run_id: str, env: "Mapping[str, str]", source: str) -> None:
+    """Note the session whose command this process is, where nobody has: no hook is installed. Raises OSError.
+
+    Claude Code names it in CLAUDE_CODE_SESSION_ID. A session that is known costs one stat.
+    """
+    session = env.get("CLAUDE_CODE_SESSION_ID", "")
+    if not is_session(session) or path_exists(f"{journal.root}/index/{AGENTS}/{file_name(session)}"):
+        return
+    begins(journal, run_id, session, {"transcript": _transcript(session, env), "source": source})
+
+
+def _transcript(session: str, env: "Mapping[str, str]") -> str:
+    """Return the file of a session's transcript, "" where there is none.
+
+    Its directory is named after the one that the session began in, which need not be ours.
+    """
+    projects = (env.get("CLAUDE_CONFIG_DIR") or env.get("HOME", "") + "/.claude") + "/projects"
+    files = [f"{projects}/{name}/{session}.jsonl" for name in list_directory(projects)]
+    return next((file for file in files if path_exists(file)), "")

@@ -71,27 +71,32 @@ def install(path: str, program: str) -> bool:
 
     Raises Unusable where these settings cannot be changed, and OSError.
     """
-    settings.installed(read(path).text)  # what cannot be changed is said before anything is written
-    os.makedirs(os.path.dirname(program), exist_ok=True)
-    write_launcher(program, launcher.text())
 
     def make(found: File) -> bytes:
         return found.with_text(settings.added(found.text, lambda event: launcher.command(program, event)))
 
     with _alone(path):
         before = read(path)
-        if not settings.installed(before.text):
+        known = settings.installed(before.text)  # what cannot be changed is said before anything is written
+        os.makedirs(os.path.dirname(program), exist_ok=True)
+        write_launcher(program, launcher.text())
+        if not known:
             _keep(path, before)
         return _change(path, make)
 
 
-def remove(path: str) -> bool:
+def remove(path: str, program: str = "") -> bool:
     """Take our hooks out of the settings; False where there were none. Raises Unusable and OSError.
 
-    Where nobody has changed the settings since, they become what they were, to the byte.
+    Where nobody has changed the settings since, they become what they were, to the byte. The launcher
+    `program` goes too.
     """
     with _alone(path):
-        if not settings.installed(read(path).text):
+        known = settings.installed(read(path).text)
+        if program:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(program)
+        if not known:
             return False
         kept = read(path + BACKUP)
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gastown_tracing.hooks import agents
 from gastown_tracing.journal.parse import ReadSpan
 from gastown_tracing.journal.reader import Run, RunData
 from gastown_tracing.journal.runs import counted
@@ -86,6 +87,12 @@ def row(run: Run, look: Look) -> Row:
         spans,
         errors,
     )
+
+
+def agent(run: Run) -> dict[str, object]:
+    """Return for JSON which session of its agent program a run had last, and the file of its transcript."""
+    session, transcript = agents.last_session(run.directories)
+    return {"native_session_id": session, "transcript": transcript}
 
 
 def loose(data: RunData) -> list[Row]:
