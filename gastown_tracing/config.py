@@ -19,6 +19,8 @@ JOURNAL = "GT_OTEL_JOURNAL"
 URLS = (TRACES_URL, METRICS_URL, LOGS_URL)
 
 RECEIVER = "GT_OTEL_RECEIVER"
+#: Characters of the secret path that a receiver draws.
+TOKEN_LENGTH = 32
 RELAY = "GT_OTEL_RELAY"
 EXPORTER_PREFIX = "OTEL_EXPORTER_OTLP_"
 
@@ -268,7 +270,7 @@ def _switch(env: "Mapping[str, str]", journal: Journal) -> tuple[bool, str]:
         back = f"`gt-trace env --on --journal {journal.root}` switches it on again"
         return False, f"{journal.on_path} is missing, the operator removed it: {back}"
     for name in (JOURNAL, *URLS):
-        if env.get(name):
+        if env.get(name) and not is_receivers(env[name]):
             return True, f"{name} is set"
     return False, 'nothing switches it on: eval "$(gt-trace env)" does'
 
@@ -284,7 +286,7 @@ def for_journal(env: "Mapping[str, str]") -> dict[str, str]:
     found = {
         name: value
         for name, value in env.items()
-        if value and (name in URLS or name.startswith(EXPORTER_PREFIX))
+        if value and (name in URLS or name.startswith(EXPORTER_PREFIX)) and not is_receivers(value)
     }
     if not receiver:
         return found
@@ -293,3 +295,21 @@ def for_journal(env: "Mapping[str, str]") -> dict[str, str]:
         # The protocol and headers beside the receiver's address are the receiver's too.
         ours |= {name for name in found if name.startswith(EXPORTER_PREFIX)}
     return {name: value for name, value in found.items() if name not in ours}
+
+
+def is_receivers(url: str) -> bool:
+    """Say whether a URL is of the form that a receiver's endpoints have, whatever journal's.
+
+    A shim gives them to gt and bd, whose own commands must not take them for the operator's.
+    """
+    begins, _, rest = url.partition("//127.0.0.1:")
+    port, _, path = rest.partition("/")
+    token, _, signal = path.partition("/v1/")
+    letters = token.replace("-", "").replace("_", "")
+    return (
+        begins == "http:"
+        and port.isdecimal()
+        and len(token) == TOKEN_LENGTH
+        and (letters.isascii() and letters.isalnum())
+        and signal in ("traces", "metrics", "logs")
+    )

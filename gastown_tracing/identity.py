@@ -45,6 +45,10 @@ SESSION_VARIABLES = (
 )
 
 
+#: What the shims of gt and bd add to the resource of their own child: the span that records it.
+OF_CHILD = ("gt.trace_id", "gt.span_id")
+
+
 def parse_role(text: str) -> tuple[str, str, str]:
     """Return (role, rig, agent's name) of a GT_ROLE in any of its forms; empty where the text does not say.
 
@@ -132,9 +136,10 @@ def for_children(
 ) -> dict[str, str | None]:
     """Return the members that children get with `work` in force; None removes an inherited one.
 
-    Without a work context nobody has said what is being worked on, and what is inherited stays.
+    Without a work context nobody has said what is being worked on, and what is inherited stays. What a shim
+    says of its own child is of no other process.
     """
-    found: dict[str, str | None] = {**session_attributes(env, run_id)}
+    found: dict[str, str | None] = {**session_attributes(env, run_id), **dict.fromkeys(OF_CHILD)}
     if work is not None:
         found["gt.work_rig"] = work.rig or None
         found["gt.work_bead"] = work.bead or None
@@ -170,6 +175,8 @@ def resource(
     if host_id:
         found["host.id"] = host_id
     found.update(resource_attributes.parse(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
+    for name in OF_CHILD:
+        found.pop(name, None)
     if env.get("OTEL_SERVICE_NAME"):
         found["service.name"] = env["OTEL_SERVICE_NAME"]
     found.update(session_attributes(env, run_id))

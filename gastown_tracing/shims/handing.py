@@ -3,7 +3,7 @@
 import posix
 
 from gastown_tracing.config import NO_ENDPOINT, RECEIVER
-from gastown_tracing.identity import for_children
+from gastown_tracing.identity import OF_CHILD, for_children
 from gastown_tracing.shims.plan import TEXT
 from propagation.environ import child_env, without_context
 from propagation.traceparent import SpanContext
@@ -48,7 +48,7 @@ def _with_context(request: "Request", plan: "Plan", span_id: str) -> dict[str, s
     span = SpanContext(resolution.trace_id, span_id, resolution.flags, resolution.tracestate)
     resource = dict(ours)
     if request.program in EXPORTING:  # what it exports of itself says which span has recorded it
-        resource |= {"gt.trace_id": resolution.trace_id, "gt.span_id": span_id}
+        resource |= dict(zip(OF_CHILD, (resolution.trace_id, span_id), strict=True))
     return child_env(env, span, baggage=ours, resource=resource)
 
 

@@ -206,16 +206,42 @@ def test_a_town_with_shims_keeps_what_they_do_not_record(journal_root: Path) -> 
         "session.stop": 2,
         "sling": 1,
         "done": 1,
-    }
-    assert Counter(log["eventName"] for log in logs) == {
         "agent.state_change": 4,
         "polecat.spawn": 1,
         "convoy.create": 1,
-        "formula.instantiate": 1,
         "mol.cook": 1,
         "mol.wisp": 1,
     }
+    assert Counter(log["eventName"] for log in logs) == {"formula.instantiate": 1}
     assert {(log["traceId"], log["spanId"]) for log in logs} == {(trace, span)}
+
+
+def test_gt_past_its_shim_in_a_run_where_bd_is_seen(journal_root: Path) -> None:
+    """gt called by its path says nothing of a span; what it runs by way of PATH the shims of the run record.
+
+    Its own prime is the hook's, where a hook of ours saw the agent's session begin.
+    """
+    run = "7da6c8c3f8e24fe09700a4ccc05b4f70"
+    with receiving(journal_root) as found:
+        directory = Path(found.journal.run_dir(run))
+        directory.mkdir(parents=True)
+        (directory / "run.json").write_text('{"shims": ["bd", "git"]}')
+        (directory / "agents.jsonl").write_text('{"session_id": "s", "source": "startup"}\n')
+        for one in corpus("town"):
+            if one.signal != "logs":
+                continue
+            assert found.post("logs", one.body).status == 200
+        dropped = found.status["dropped"]
+        logs = [log for log in found.records("logs") if log["scope"]["name"] == "gastown"]
+    kept = Counter(log["eventName"] for log in logs)
+    assert dropped == {
+        "bd.call": 41,
+        "mail": 17 + 1,
+        "prime": 1,
+        "agent.state_change": 1,
+    }
+    assert (kept["bd.call"], kept["mail"], kept["prime"]) == (118 - 41, 90 - 18, 6 - 1)
+    assert (kept["sling"], kept["agent.instantiate"], kept["done"]) == (1, 3, 1)
 
 
 def test_json_and_gzip_make_the_same_records(journal_root: Path) -> None:

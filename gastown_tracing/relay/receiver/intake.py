@@ -170,6 +170,7 @@ class _Request:
     def __init__(self, journal: Journal, groups: list[Group]) -> None:
         self._journal = journal
         self._known: dict[str, bool] = {}
+        self._watched: dict[str, native.Watched] = {}
         self._runs: set[str] = set()
         self._seen: dict[bytes, int] = {}
         self._last: tuple[Json, _Resource] | None = None
@@ -198,6 +199,13 @@ class _Request:
         found = self._known.get(trace_id)
         if found is None:
             found = self._known[trace_id] = os.path.isdir(self._journal.run_dir(trace_id))
+        return found
+
+    def watched(self, run_id: str) -> native.Watched:
+        """Return what is recorded of a run beside what is exported."""
+        found = self._watched.get(run_id)
+        if found is None:
+            found = self._watched[run_id] = native.Watched(self._journal, run_id)
         return found
 
     def directory(self, place: Place) -> str:
@@ -234,7 +242,7 @@ class _Preparing:
         ours = native.is_gt(self._group.scope)
         if ours:
             name = native.event_name(record)
-            if native.recorded_by_shim(name, self._resource):
+            if native.recorded_by_us(record, self._resource, self._request.watched):
                 self._counts.dropped[name] += 1
                 return None
             if native.closed_gate(name, self._gates.settings):

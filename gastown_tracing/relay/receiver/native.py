@@ -7,13 +7,14 @@ own; ours are derived from the log records.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from gastown_tracing.config import Config
 from gastown_tracing.events.registry import COMMON, EVENTS
 from gastown_tracing.events.values import filled, recordable
 from gastown_tracing.identity import AGENT_TYPES, parse_role
+from gastown_tracing.journal.layout import Journal, load_json, read_text
 from gastown_tracing.journal.otlp import SEVERITY_ERROR, SEVERITY_INFO, cut_text
 from gastown_tracing.masking import mask
 from gastown_tracing.relay.receiver.attributes import plain, texts, wrap
@@ -27,13 +28,19 @@ from propagation.traceparent import is_id
 if TYPE_CHECKING:
     from gastown_tracing.events.schema import Event, Value
 
-#: What the shims of gt, bd and tmux record of a gt command, so that gt's own record would be a second one.
-SHIMMED = frozenset(
-    (
-        *("agent.instantiate", "bd.call", "done", "mail", "nudge", "pane.output", "pane.read", "prime"),
-        *("prime.context", "prompt.send", "session.start", "session.stop", "sling"),
-    )
-)
+#: Which program's shim records what gt does, so that gt's own record would be a second one. gt runs the other
+#: programs by way of PATH, where their shims stand, however it was called itself.
+SHIMMED = {
+    **dict.fromkeys(("done", "mail", "nudge", "polecat.remove", "prime", "sling"), "gt"),
+    **dict.fromkeys(("agent.state_change", "bd.call", "bead.create", "convoy.create", "mol.burn"), "bd"),
+    **dict.fromkeys(("mol.cook", "mol.squash", "mol.wisp", "polecat.spawn"), "bd"),
+    **dict.fromkeys(("agent.instantiate", "pane.output", "pane.read", "prompt.send"), "tmux"),
+    **dict.fromkeys(("session.start", "session.stop"), "tmux"),
+}
+#: The operations on mail that are a bd command: what gt calls `bd.list`, and sending, which is `bd create`.
+_OF_BD = ("bd.", "send")
+#: How Claude Code says why its session starts, as a hook of ours has noted it in the run's agents.jsonl.
+_STARTS = ("startup", "resume", "clear", "compact")
 #: What a resource says about who recorded, and what a record calls it.
 _IDENTITY = {"gt.session": "session_id", "gt.agent": "agent_name", "gt.rig": "rig"}
 _WORK = {"gt.work_rig": "work_rig", "gt.work_bead": "work_bead", "gt.work_mol": "work_mol"}
@@ -53,12 +60,41 @@ def event_name(record: Json) -> str:
     return str(record.get("eventName") or body)
 
 
-def recorded_by_shim(name: str, resource: Mapping[str, str]) -> bool:
-    """Say whether a shim has recorded this event of the same process.
+class Watched:
+    """What is recorded of a run's commands beside what they export themselves.
 
-    gt.span_id stands on a resource only where a shim handed it to its own child.
+    `shims` are the programs of which its session finds a shim first on PATH, none where nobody knows;
+    `hooked` says whether a hook of ours saw a session of its agent begin.
     """
-    return name in SHIMMED and is_id(resource.get("gt.span_id"), 16)
+
+    def __init__(self, journal: Journal, run_id: str) -> None:
+        directories = journal.find_run(run_id) if run_id else []
+        info = load_json(next(filter(None, (read_text(f"{d}/run.json") for d in directories)), ""))
+        shims = info.get("shims") if isinstance(info, dict) else None
+        self.shims = frozenset(map(str, shims)) if isinstance(shims, list) else frozenset()
+        begun = [load_json(line) for d in directories for line in _lines(f"{d}/agents.jsonl")]
+        self.hooked = any(isinstance(line, dict) and line.get("source") in _STARTS for line in begun)
+
+
+def _lines(path: str) -> list[str]:
+    return (read_text(path) or "").splitlines()
+
+
+def recorded_by_us(record: Json, resource: Mapping[str, str], watched_of: Callable[[str], Watched]) -> bool:
+    """Say whether a shim, or a hook of ours, has recorded this event as well.
+
+    gt.span_id stands on a resource only where gt's shim, or bd's, handed it to its own child. Claude Code
+    takes the resource away from what its hooks run: the run then stands on the record alone.
+    """
+    name, shimmed = event_name(record), is_id(resource.get("gt.span_id"), 16)
+    said = {pair["key"]: plain(pair["value"]) for pair in record.get("attributes", ()) if "value" in pair}
+    watched = watched_of(parse_run_id(str(said.get("run.id", ""))) or named_run(resource) or "")
+    by = SHIMMED.get(name)
+    if name == "mail" and str(said.get("operation", "")).startswith(_OF_BD):
+        by = "bd"
+    if by == "gt":
+        return shimmed or (name == "prime" and watched.hooked and said.get("hook_mode") is True)
+    return by is not None and (by in watched.shims if watched.shims else shimmed)
 
 
 def is_derived(metric: str, scope: Json) -> bool:
