@@ -52,9 +52,11 @@ def session(
 
 
 def die(pane: dict[str, str]) -> None:
-    """Kill a session's process, and wait until it is gone."""
+    """Kill a session's process, and wait until it is gone and tmux has noticed."""
     os.kill(int(pane["pane_pid"]), signal.SIGKILL)
     wait_until(lambda: processes.state(int(pane["pane_pid"]), pane["pane_start"]) == "gone", "it is gone")
+    there = ["tmux", "-S", pane["socket"], "has-session", "-t", f"={pane['session']}"]
+    wait_until(lambda: subprocess.run(there, capture_output=True, check=False).returncode, "tmux knows")
 
 
 def looked(house: House) -> None:
