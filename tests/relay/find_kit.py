@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+
+import pytest
 
 from gastown_tracing.journal import reader
 from gastown_tracing.journal.layout import Journal, create, default_root
@@ -32,9 +35,13 @@ class Town:
         (root / "mayor" / "town.json").write_text("{}\n")
         self.root, self.label = str(root), label
         self.env = {**clean_environ(), "HOME": str(home), "TMUX_TMPDIR": str(home)}
-        self.journal = create(default_root(self.env, self.root))
         self.log: list[str] = []
-        self.finder = Finder(self.journal, self.log.append, started_ns=0)
+        self.use(create(default_root(self.env, self.root)))
+
+    def use(self, journal: Journal, started_ns: int = 0) -> None:
+        """Let the relay be that of this journal, and leave so long to whoever starts a session."""
+        self.journal = journal
+        self.finder = Finder(journal, self.log.append, started_ns=started_ns)
 
     def tmux(self, *words: str) -> str:
         """Run the real tmux on the town's server; return what it prints."""
@@ -42,14 +49,24 @@ class Town:
         done = subprocess.run(argv, env=self.env, capture_output=True, text=True, check=True)
         return done.stdout.rstrip("\n")
 
-    def spawn(self, name: str, variables: Mapping[str, str], *command: str, at: str = "") -> None:
+    def spawn(
+        self,
+        name: str,
+        variables: Mapping[str, str],
+        *command: str,
+        at: str = "",
+        root: str | None = None,
+    ) -> None:
         """Start a session as gt does: a shell, then the agent in its place."""
-        given = [
-            word for pair in {"GT_ROOT": self.root, **variables}.items() for word in ("-e", "=".join(pair))
-        ]
+        pairs = {"GT_ROOT": self.root if root is None else root, **variables}
+        given = [word for pair in pairs.items() for word in ("-e", "=".join(pair))]
         self.tmux("new-session", "-d", "-s", name, "-c", at or self.root, *given)
         agent = command or ("sleep", "1000")
         self.tmux("respawn-pane", "-k", "-t", f"={name}:", *agent)
+
+    def panes(self, name: str) -> list[str]:
+        """Return the ids of a session's panes."""
+        return self.tmux("list-panes", "-s", "-t", f"={name}", "-F", "#{pane_id}").split()
 
     def look(self) -> int:
         """Let the relay look at the sessions; return how many it found."""
@@ -66,3 +83,21 @@ class Town:
 def events(data: reader.RunData) -> list[str]:
     """Return the names of a run's log records."""
     return [log.event_name for log in data.logs]
+
+
+@pytest.fixture
+def towns(tmp_path: Path) -> Iterator[Callable[..., Town]]:
+    """Return a function that makes a town, on a tmux server that is ended afterwards."""
+    if shutil.which("tmux") is None:
+        pytest.skip("tmux is not installed")
+    (tmp_path / "home").mkdir()
+    made: list[Town] = []
+
+    def make(name: str = "town", label: str = "town") -> Town:
+        made.append(Town(tmp_path / name, tmp_path / "home", label))
+        return made[-1]
+
+    yield make
+    for one in made:
+        end = ["tmux", "-L", one.label, "kill-server"]
+        subprocess.run(end, env=one.env, capture_output=True, check=False)
