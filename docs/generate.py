@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from docs import from_registry
+from docs import from_registry, from_sight
 from gastown_tracing.cli import EVENT_COMMANDS
 from gastown_tracing.cli.root import cli, fast_help
 from gastown_tracing.config import SETTINGS
@@ -78,6 +78,7 @@ def files() -> dict[Path, str]:
         ROOT / "README.md": readme(),
         ROOT / "docs" / "cli.md": reference(),
         ROOT / "docs" / "events.md": from_registry.reference(),
+        ROOT / "docs" / "sight.md": from_sight.reference(),
         ROOT / "gastown_tracing" / "events" / "recorders.py": from_registry.recorders(),
         ROOT / "gastown_tracing" / "__init__.py": package(),
     }
