@@ -3,7 +3,8 @@
 A run's agents.jsonl has a line for each session that began in it or ended: Claude Code begins another at
 `/clear`. The journal's index has the way back, from the session to the run. All of a line is text, and absent
 where it is not known: time (Unix time in nanoseconds), session_id; where it begins, transcript, source, pid,
-and `within`, the session of this run in which a command has started it; where it ends, `ended`, the reason.
+`within`, the session of this run in which a command has started it, and `primed`, `true` where a prime past
+the shims was recorded; where it ends, `ended`, the reason.
 `source` says who noted it: `startup`, `resume`, `clear` or `compact` is Claude Code's own word at a session's
 start; else it is the hook or the program that met a session of which nobody knew.
 

@@ -20,7 +20,8 @@ import time
 
 from gastown_tracing.hooks import agents
 from gastown_tracing.hooks.agent import Agent, above
-from gastown_tracing.journal.index import AGENTS, HOOKS, look
+from gastown_tracing.journal.hooks import hooked
+from gastown_tracing.journal.index import AGENTS, look
 from gastown_tracing.journal.layout import load_json
 from gastown_tracing.shims import child
 from gastown_tracing.shims.plan import decode, make
@@ -117,22 +118,24 @@ def _input() -> str:
 
 
 def _session_start(hook: _Hook) -> None:
-    source = hook.said("source") or hook.event
-    if hook.run_id and hook.session:
-        _begins(hook, source)
     from gastown_tracing.hooks import primes  # once a session
 
-    if primes.past_shims(source, hook.agent.words, hook.plan.telemetry.config.env):
+    source = hook.said("source") or hook.event
+    primed = primes.past_shims(source, hook.agent.words, hook.plan.telemetry.config.env)
+    if hook.run_id and hook.session:
+        _begins(hook, source, primed="true" if primed else "")
+    if primed:
         _prime(hook)
 
 
-def _begins(hook: _Hook, source: str) -> None:
+def _begins(hook: _Hook, source: str, primed: str = "") -> None:
     outer = hook.agent.env.get("CLAUDE_CODE_SESSION_ID", "")
     of_outer = look(hook.journal, AGENTS, outer) if outer != hook.session else None
     known = {
         "transcript": hook.transcript,
         "source": source,
         "pid": str(hook.agent.pid or ""),
+        "primed": primed,
         "within": outer if (of_outer or {}).get("run_id") == hook.run_id else "",
     }
     agents.begins(hook.journal, hook.run_id, hook.session, known)
@@ -151,11 +154,11 @@ def _prime(hook: _Hook) -> None:
     null = posix.open("/dev/null", posix.O_RDWR)
     for descriptor in (0, 1, 2):  # who started the hook waits for the end of these
         posix.dup2(null, descriptor)
-    from gastown_tracing.shims import priming
+    from gastown_tracing.shims.priming import Prime
 
     entry = _entry(hook, "prime", {"hook_mode": True}, start_ns)
     entry.finish(time.time_ns())
-    priming.record(entry, None, hook.plan, _forget)
+    Prime(None, hook.plan, _forget).record(entry)
     wake(hook.plan.telemetry, PROGRAM)
     posix._exit(0)
 
@@ -210,9 +213,9 @@ def _becomes(hook: _Hook, state: str) -> None:
     actor = env.get("BD_ACTOR") or env.get("GT_ROLE", "")
     if actor:
         own: dict[str, object] = {"agent_id": actor, "new_state": state}
-        on_hook = look(hook.journal, HOOKS, actor)
+        on_hook = hooked(hook.journal, actor)
         if on_hook is not None:
-            own.update({"hook_bead": on_hook.get("bead", ""), "has_hook_bead": bool(on_hook.get("bead"))})
+            own.update({"hook_bead": on_hook[0], "has_hook_bead": bool(on_hook[0])})
         _record(hook, "agent.state_change", own)
     agents.remember(hook.journal, hook.run_id, hook.session, hook.transcript, state)
 

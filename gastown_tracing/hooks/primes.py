@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 #: Settings of the whole machine.
 MANAGED = "/etc/claude-code/managed-settings.json"
+#: How a word ends behind which a shell takes the next one for a command.
+BEFORE = ("&&", "||", ";", "|", "&", "(", "{", "exec", "then")
 
 
 def past_shims(source: str, words: "Sequence[str]", env: "Mapping[str, str]") -> bool:
@@ -75,9 +77,10 @@ def _is_past(command: str, env: "Mapping[str, str]") -> bool:
     for index, word in enumerate(words):
         if word.startswith("PATH="):
             path = _expanded(word[5:], env, path)
-        if word.rpartition("/")[2] == "gt" and words[index + 1 : index + 2] == ["prime"]:
+        runs = not index or "=" in words[index - 1] or words[index - 1].endswith(BEFORE)
+        if runs and word.rpartition("/")[2] == "gt" and words[index + 1 : index + 2] == ["prime"]:
             file = _expanded(word, env, path) if "/" in word else _find(word, path)
-            return bool(file) and not is_shim(encode(file))
+            return _is_program(file) and not is_shim(encode(file))
     return False
 
 
@@ -92,9 +95,13 @@ def _expanded(text: str, env: "Mapping[str, str]", path: str) -> str:
 def _find(name: str, path: str) -> str:
     for directory in path.split(":"):
         file = f"{directory or '.'}/{name}"
-        try:
-            if posix.access(file, posix.X_OK) and posix.stat(file).st_mode & 0o170000 == 0o100000:
-                return file
-        except OSError:
-            continue
+        if _is_program(file):
+            return file
     return ""
+
+
+def _is_program(file: str) -> bool:
+    try:
+        return posix.access(file, posix.X_OK) and posix.stat(file).st_mode & 0o170000 == 0o100000
+    except OSError:
+        return False

@@ -244,12 +244,29 @@ def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) ->
         except Exception as error:  # the same
             debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
         else:
+            _meet(request, plan)
             wake(plan.telemetry, PROGRAM)
     if reading is not None:
         reading.close()
     if bundle:
         _write_bundle(bundle)
     child.exit_as(status)
+
+
+def _meet(request: Request, plan: "Plan") -> None:
+    """Note the session of Claude Code's that runs this command, where no hook of it has done so."""
+    if plan.resolution.run_id and "CLAUDE_CODE_SESSION_ID" in plan.telemetry.config.env:
+        try:
+            from gastown_tracing.hooks.agents import met  # outside of agents nobody needs it
+
+            met(
+                plan.telemetry.journal,
+                plan.resolution.run_id,
+                plan.telemetry.config.env,
+                request.program or request.event,
+            )
+        except Exception as error:  # the next command tries again
+            debug(PROGRAM, f"the agent's session is not noted: {describe(error)}", plan.telemetry)
 
 
 def _reading(request: Request, plan: "Plan") -> "Reading | None":

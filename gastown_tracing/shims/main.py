@@ -100,13 +100,8 @@ GROUPS = (
         "gastown_tracing.shims.asking",
         "gastown_tracing.shims.priming",
     ),
-    (
-        "gastown_tracing.journal.index",
-        "gastown_tracing.hooks",
-        "gastown_tracing.hooks.agent",
-        "gastown_tracing.hooks.agents",
-        "gastown_tracing.hooks.claude",
-    ),
+    ("gastown_tracing.hooks", "gastown_tracing.hooks.agents"),
+    ("gastown_tracing.hooks.agent", "gastown_tracing.hooks.claude"),
     ("gastown_tracing.shims.real",),
     ("gastown_tracing.hooks.primes",),
 )

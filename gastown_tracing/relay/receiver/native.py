@@ -39,8 +39,6 @@ SHIMMED = {
 }
 #: The operations on mail that are a bd command: what gt calls `bd.list`, and sending, which is `bd create`.
 _OF_BD = ("bd.", "send")
-#: How Claude Code says why its session starts, as a hook of ours has noted it in the run's agents.jsonl.
-_STARTS = ("startup", "resume", "clear", "compact")
 #: What a resource says about who recorded, and what a record calls it.
 _IDENTITY = {"gt.session": "session_id", "gt.agent": "agent_name", "gt.rig": "rig"}
 _WORK = {"gt.work_rig": "work_rig", "gt.work_bead": "work_bead", "gt.work_mol": "work_mol"}
@@ -64,7 +62,7 @@ class Watched:
     """What is recorded of a run's commands beside what they export themselves.
 
     `shims` are the programs of which its session finds a shim first on PATH, none where nobody knows;
-    `hooked` says whether a hook of ours saw a session of its agent begin.
+    `hooked` says whether a hook of ours has recorded what gt's own hook primed.
     """
 
     def __init__(self, journal: Journal, run_id: str) -> None:
@@ -73,7 +71,7 @@ class Watched:
         shims = info.get("shims") if isinstance(info, dict) else None
         self.shims = frozenset(map(str, shims)) if isinstance(shims, list) else frozenset()
         begun = [load_json(line) for d in directories for line in _lines(f"{d}/agents.jsonl")]
-        self.hooked = any(isinstance(line, dict) and line.get("source") in _STARTS for line in begun)
+        self.hooked = any(isinstance(line, dict) and line.get("primed") for line in begun)
 
 
 def _lines(path: str) -> list[str]:
