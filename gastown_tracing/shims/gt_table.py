@@ -159,6 +159,7 @@ SWITCHES = {
     "formula run": "dry-run",
     "hook": "clear dry-run force json",
     "log": "acp follow",
+    "mail announces": "json",
     "mail archive": "dry-run stale",
     "mail channel": "json",
     "mail check": "inject json",
