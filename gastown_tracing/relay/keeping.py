@@ -171,7 +171,10 @@ class Keeper:
             return
         self._finder = self._finder or Finder(self._journal, self._log)
         self._found += self._finder.look(inspector, found, env)
-        tmux_prompt.sweep(self._journal, Config({}, self._journal.config_path), self._say)
+        notes: list[str] = []
+        tmux_prompt.sweep(self._journal, Config({}, self._journal.config_path), notes.append)
+        if notes:
+            raise OSError(notes[0])
 
     def _environment(self) -> dict[str, str]:
         """Return the environment for tmux: the relay's, and where config.json says that its sockets are."""

@@ -29,9 +29,7 @@ class Places:
 
     def look(self) -> tuple[set[str], set[str]]:
         """Return (paths of sockets, roots of towns) of all sessions that were registered."""
-        names = [
-            name for name in list_directory(self._journal.panes_dir) if "." not in name.partition(".")[2]
-        ]
+        names = [name for name in list_directory(self._journal.panes_dir) if name[:2] != "k-"]  # a prompt
         self._read = {name: self._read.get(name) or self._entry(name) for name in names}
         return (
             {path for path, _ in self._read.values() if path.startswith("/")},

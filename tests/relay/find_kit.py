@@ -68,16 +68,20 @@ class Town:
         """Return the ids of a session's panes."""
         return self.tmux("list-panes", "-s", "-t", f"={name}", "-F", "#{pane_id}").split()
 
-    def look(self) -> int:
-        """Let the relay look at the sessions; return how many it found."""
+    def look(self, finder: Finder | None = None) -> int:
+        """Let the relay, or another one, look at the sessions; return how many it found."""
         env = {name: self.env[name] for name in ("PATH", "HOME", "TMUX_TMPDIR")}
         inspector = Inspector(env)
-        return self.finder.look(inspector, reap(self.journal, env, inspector), env)
+        return (finder or self.finder).look(inspector, reap(self.journal, env, inspector), env)
 
     def runs(self) -> dict[str, reader.RunData]:
         """Return what the journal holds of each run, by its session's name."""
-        found = [reader.read_run(self.journal, run.trace_id) for run in reader.list_runs(self.journal)]
-        return {str(data.run.info.get("session")): data for data in found}
+        return {str(data.run.info.get("session")): data for data in self.runs_by_id().values()}
+
+    def runs_by_id(self) -> dict[str, reader.RunData]:
+        """Return what the journal holds of each run, by its id."""
+        ids = [run.trace_id for run in reader.list_runs(self.journal)]
+        return {run_id: reader.read_run(self.journal, run_id) for run_id in ids}
 
 
 def events(data: reader.RunData) -> list[str]:
