@@ -80,4 +80,4 @@ def left(block: Block) -> str:
     """Return in words how much of a trace has no part in the story; empty where all of it does."""
     spans, failed = block.left
     errors = f", {text.counted(failed, 'error')} among them" if failed else ""
-    return f"{text.counted(spans, 'span')} of other work{errors}" if spans else ""
+    return f"{text.counted(spans, 'span')} not shown{errors}" if spans else ""

@@ -19,6 +19,9 @@ BARS_FROM = 50
 
 _DURATION = 8
 
+#: What stands beside the time that passed between a cause and its effect.
+_WAITED = "waited"
+
 #: How many links of one span are said; the rest are counted.
 _LINKS = 20
 
@@ -66,6 +69,11 @@ class Row:
     room: int = 0
 
 
+def _waited(link: Link) -> bool:
+    """Say whether a link's line has a time that is drawn: at the effect, where that tells something."""
+    return link.until_ns > 0 and not link.effect
+
+
 class Screen:
     """One drawing of one trace: its columns, its axis, its rows."""
 
@@ -108,6 +116,10 @@ class Screen:
             return self.width - self.took - 1, 0, 0
         remarks = max((row.room for row in self.rows), default=0)
         wanted = max((row.cells for row in self.rows), default=0)
+        waits = [(row, link) for row in self.rows for link in row.node.links[:_LINKS] if _waited(link)]
+        if waits:
+            remarks = max(remarks, len(_WAITED))
+            wanted = max(wanted, *(len(row.under) + 2 + text.width(self._link(link)) for row, link in waits))
         label = min(max(wanted, 16), self.width * 45 // 100)
         spaces = 3 if remarks else 2
         return label, remarks, self.width - label - remarks - self.took - spaces
@@ -225,7 +237,7 @@ class Screen:
         """Yield the lines of a node's links, and of what nothing is linked to and should be."""
         for link in node.links[:_LINKS]:
             words = self._link(link)
-            if link.until_ns and not link.effect and self.axis.cells > 0:
+            if _waited(link) and self.axis.cells > 0:
                 yield self._waiting(guide, words, link)
             else:
                 yield self._below(guide, words, "link")
@@ -233,7 +245,7 @@ class Screen:
             more = text.counted(len(node.links) - _LINKS, "link")
             yield self._below(guide, f"{self.glyphs.effect} and {more} more", "link")
         if node.waits:
-            yield self._below(guide, f"{self.glyphs.effect} {node.waits}", "bead")
+            yield self._below(guide, f"{self.glyphs.effect} {self.clean(node.waits)}", "bead")
 
     def _waiting(self, guide: str, words: str, link: Link) -> str:
         """Return the line of a cause, with the time from its end to the effect above on the axis."""
@@ -243,7 +255,7 @@ class Screen:
         first = min(int(self.axis.at(link.since_ns)), last)
         drawn = self.glyphs.wait * (last - first) + self.glyphs.head
         after = " " * (self.axis.cells - last)
-        took = self.clean(links.waited(link)).rjust(self.took) + (" waited" if self.remarks > 6 else "")
+        took = self.clean(links.waited(link)).rjust(self.took) + f" {_WAITED}"
         line = words + " " * (room + first) + drawn + after + took
         return self.paint(guide, "dim") + self.paint(self.cut(line, self.width - len(guide)), "link")
 

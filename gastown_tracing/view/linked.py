@@ -84,8 +84,9 @@ class Stories:
             origin = origin or _began(source)
             for link in _links(source):
                 names[link.trace_id] = names.get(link.trace_id) or link.run
-            for onward in _onward(source, found.distance, seen, origin):
-                heappush(queue, onward)
+            for end, other in _onward(source, self._near(source, found.distance, seen)):
+                apart = abs(end.time_ns - origin)
+                heappush(queue, _Found(found.distance + 1 + other, apart, end.trace_id))
             story.gone += sorted({key[0] for key, why in source.lost.items() if why == GONE} - seen)
         story.gone = list(dict.fromkeys(story.gone))
         return story
@@ -99,6 +100,18 @@ class Stories:
             *(load.stamp(self._journal, trace_id) for trace_id in self._around),
             load.stamp_of_others(self._journal),
         )
+
+    def _near(self, source: Source, distance: int, seen: set[str]) -> set[str] | None:
+        """Return the spans of a trace that are about what was asked for; None where all of them are."""
+        if not distance and (not self.bead or source.info.get("issue_id") == self.bead):
+            return None
+        near = {end.span_id for end in _links(source) if end.trace_id in seen}
+        if self.bead:
+            spans = (*source.spans, *source.in_progress)
+            near |= {span.span_id for span in spans if span.attributes.get("work_bead") == self.bead}
+        if self._made[0] == source.trace_id:
+            near.add(self._made[1])
+        return near
 
     def _load(self, trace_id: str, look: load.Look) -> Source:
         around = self._around.setdefault(trace_id, Neighbours(self._journal, trace_id))
@@ -143,14 +156,15 @@ def _links(source: Source) -> Iterator[_End]:
             yield _End(span_id, effect.trace_id, effect.run, times.get(span_id, source.start_ns))
 
 
-def _onward(source: Source, distance: int, seen: set[str], origin_ns: int) -> Iterator[_Found]:
-    """Yield the traces that links lead to, each with its distance."""
-    ends = list(_links(source))
+def _onward(source: Source, near: set[str] | None) -> Iterator[tuple[_End, bool]]:
+    """Yield the links of a trace, each with whether it belongs to other work than the spans in `near`.
+
+    None stands for all of its spans.
+    """
     parts = _parts(source)
-    near = {parts.get(end.span_id) for end in ends if end.trace_id in seen}
-    for end in ends:
-        other = bool(distance) and parts.get(end.span_id) not in near
-        yield _Found(distance + 1 + other, abs(end.time_ns - origin_ns), end.trace_id)
+    own = {parts.get(span_id) for span_id in near or ()}
+    for end in _links(source):
+        yield end, near is not None and parts.get(end.span_id) not in own
 
 
 def _parts(source: Source) -> dict[str, str]:

@@ -73,23 +73,19 @@ def _called(block: Block) -> str:
 
 def _join(rows: list[dict[str, Any]]) -> None:
     """Say of each link on which row its other end is, in place: the span itself, else what hides it."""
-    spans: dict[tuple[str, str], int] = {}
-    causes: dict[str, int] = {}
-    effects: dict[tuple[str, str], int] = {}
-    block = ""
-    for place, row in enumerate(rows):
-        block = row.get("block", block)
-        spans.setdefault((row["trace"], row.get("id", "")), place)
-        for link in row.get("links", ()):
-            if link.get("mark"):
-                if link["effect"]:
-                    causes.setdefault(link["mark"], place)
-                else:
-                    effects.setdefault((link["mark"], block), place)
-    for row in rows:
-        for link in row.get("links", ()):
-            if mark := link.get("mark"):
-                other = effects.get((mark, link["block"])) if link["effect"] else causes.get(mark)
-                to = spans.get((link["trace"], link["span"]), other)
-                if to is not None:
-                    link["to"] = to
+    exact: dict[tuple[str, bool, str, str], int] = {}
+    hiding: dict[tuple[str, bool, str], int] = {}
+    marked = [
+        (place, row, link)
+        for place, row in enumerate(rows)
+        for link in row.get("links", ())
+        if "mark" in link
+    ]
+    for place, row, link in marked:
+        exact.setdefault((link["mark"], link["effect"], row["trace"], row.get("id", "")), place)
+        hiding.setdefault((link["mark"], link["effect"], row["trace"]), place)
+    for _, _, link in marked:
+        end = (link["mark"], not link["effect"], link["trace"])
+        to = exact.get((*end, link["span"]), hiding.get(end))
+        if to is not None:
+            link["to"] = to

@@ -60,7 +60,7 @@ def _fold_row(row: list[Node], kinds: dict[int, int]) -> list[Node]:
             result.append(row[index])
             index += 1
         else:
-            result.append(_folded(row[index : index + period * times], period, times))
+            result.append(folded(row[index : index + period * times], period, times))
             index += period * times
     return result
 
@@ -78,7 +78,7 @@ def _repetition(numbers: list[int], index: int) -> tuple[int, int]:
     return best
 
 
-def _folded(members: list[Node], period: int, times: int) -> Node:
+def folded(members: list[Node], period: int, times: int) -> Node:
     """Return the one node that stands for `members`: a pattern of `period` siblings, `times` over."""
     first = members[0]
     title = ", ".join(member.title for member in members[:period])

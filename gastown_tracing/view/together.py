@@ -8,7 +8,9 @@ shows that.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 #: A shorter time between a cause's end and its effect's start tells nothing.
 TELLING_NS = 1_000_000_000
+
+#: What a session did while something waited for it.
+MEANWHILE = "meanwhile"
 
 #: How many traces without room, or that are gone, are named; the rest are counted.
 _NAMED = 3
@@ -34,7 +39,8 @@ _Key = tuple[str, str]
 class Block:
     """One trace of a picture: `label` begins its marks, `whole` says that all of it has a part in the story.
 
-    `spans` and `errors` count what of it does.
+    `spans` and `errors` count what of it does, `began_ns` is when that began. `meanwhile` is what a session
+    did while something waited for it.
     """
 
     label: str
@@ -42,12 +48,16 @@ class Block:
     whole: bool
     spans: int = 0
     errors: int = 0
+    began_ns: int = 0
+    meanwhile: list[Node] = field(default_factory=list)
 
     def count(self) -> None:
-        """Count what is in the tree now."""
+        """Count what is in the tree now, and what was done meanwhile."""
         nodes = [node for node, _ in self.trace.walk()]
-        self.spans = len(nodes)
-        self.errors = sum(node.state == "error" for node in nodes)
+        self.spans = len(nodes) + sum(node.spans for node in self.meanwhile)
+        self.errors = sum(node.state == "error" for node in nodes) + sum(
+            node.errors for node in self.meanwhile
+        )
 
     @property
     def left(self) -> tuple[int, int]:
@@ -93,14 +103,6 @@ class _Edge:
         return (since, until) if telling and (self.first or self.last) else (0, 0)
 
 
-@dataclass(slots=True)
-class _Ends:
-    """The ends of links in one trace: by the node's identity."""
-
-    nodes: dict[int, Node] = field(default_factory=dict)
-    stretches: list[tuple[int, int]] = field(default_factory=list)
-
-
 def build(
     story: Story,
     now_ns: int,
@@ -120,29 +122,33 @@ def build(
         for place, source in enumerate(story.sources)
     ]
     edges = _edges(blocks)
-    for block in blocks:
-        if not block.whole:
-            _reduce(block, edges, story)
+    for place, block in enumerate(blocks):
+        _take_part(block, edges, story, every=every, asked=place < story.asked)
         block.count()
     if story.bead:
-        blocks.sort(key=_began)
+        blocks.sort(key=lambda block: block.began_ns)
     for number, block in enumerate(blocks):
         block.label = _label(number)
     longest = _mark(blocks, edges)
     window = _window(blocks)
-    gaps = model.gaps([node for block in blocks for node, _ in block.trace.walk()], *window)
+    gaps = model.gaps([node for block in blocks for node in _drawn(block)], *window)
     linked = {id(node) for edge in edges for node in (edge.cause, edge.effect)}
     _choose(blocks, linked, failed=failed, slow=slow)
     for block in blocks:
         if not every and slow is None:
             shape.fold(block.trace)
+            block.trace.folded = sum(len(node.members) for node, _ in block.trace.walk())
+            _put_in(block, failed=failed)
         if levels is not None:
             _hoist(block.trace, levels)
             shape.depth(block.trace, levels)
-        block.trace.folded = sum(len(node.members) for node, _ in block.trace.walk())
     whole = _as_one(blocks, window, gaps)
     whole.chosen = failed or slow is not None or levels is not None
     whole.notes += _notes(story)
+    if any(node.title == MEANWHILE and node.members for node, _ in whole.walk()):
+        whole.notes.insert(
+            0, f"{MEANWHILE}: what else a session did while something waited for it; --all shows it."
+        )
     return Picture(blocks, whole, story.bead, longest)
 
 
@@ -190,8 +196,31 @@ def _find_ends(edges: list[_Edge]) -> None:
                 edge.last, edge.first = edge.last or backwards, edge.first or not backwards
 
 
-def _reduce(block: Block, edges: list[_Edge], story: Story) -> None:
-    """Keep of a trace its part in the story, in place."""
+def _take_part(block: Block, edges: list[_Edge], story: Story, *, every: bool, asked: bool) -> None:
+    """Say when a trace's part in the story began, and unless it is drawn whole keep only that, in place."""
+    part = _part(block, edges, story)
+    roots = block.trace.roots
+    tops = roots[0].children if block.trace.run else []
+    if block.whole and (asked or not every):
+        block.began_ns = block.trace.axis_start_ns
+        return
+    starts = [node.start_ns for node, _ in block.trace.walk() if part(node)]
+    block.began_ns = min(starts, default=block.trace.axis_start_ns)
+    if block.whole:
+        return
+    shape.keep(block.trace, part)
+    if not block.trace.roots:
+        block.trace.roots = roots
+        shape.depth(block.trace, 0)
+    for root in block.trace.roots:
+        if root.faded:
+            root.hidden = 0  # the line above the block says it
+    kept = {id(node) for root in block.trace.roots for node in root.children}
+    block.meanwhile = list(_meanwhile([node for node in tops if id(node) not in kept], block, edges))
+
+
+def _part(block: Block, edges: list[_Edge], story: Story) -> Callable[[Node], bool]:
+    """Return what says of a node of a trace whether it has a part in the story."""
     wanted: set[int] = set()
     stretches = []
     firsts: dict[int, Node] = {}
@@ -206,7 +235,7 @@ def _reduce(block: Block, edges: list[_Edge], story: Story) -> None:
     inside = _Within(stretches)
     made = story.made[1] if story.made[0] == block.trace.trace_id else ""
 
-    def in_story(node: Node) -> bool:
+    def has_part(node: Node) -> bool:
         return (
             id(node) in wanted
             or (node.span_id == made and bool(made))
@@ -214,13 +243,35 @@ def _reduce(block: Block, edges: list[_Edge], story: Story) -> None:
             or (node.start_ns, node.end_ns) in inside
         )
 
-    roots = block.trace.roots
-    shape.keep(block.trace, in_story)
-    if not block.trace.roots:
-        block.trace.roots = roots
-        shape.depth(block.trace, 0)
-    for root in block.trace.roots:
-        root.hidden = 0  # the line above the block says it
+    return has_part
+
+
+def _meanwhile(others: list[Node], block: Block, edges: list[_Edge]) -> Iterator[Node]:
+    """Yield what else a session did while something waited for it, as one node each time if it is much."""
+    waits = _Within(edge.wait for edge in edges if edge.effect_block is block and edge.first and edge.wait[1])
+    for begin, until in waits.joined:
+        members = [node for node in others if node.start_ns < until and node.end_ns > begin]
+        others = [node for node in others if node.start_ns >= until]
+        if len(members) < shape.FOLD_FROM:
+            yield from members
+            continue
+        node = shape.folded(members, 1, len(members))
+        node.title, node.family, node.work = MEANWHILE, "other", ""
+        yield node
+
+
+def _put_in(block: Block, *, failed: bool) -> None:
+    """Hang what was done meanwhile, or what of it failed, under the session, in place."""
+    nodes = [node for node in block.meanwhile if node.errors or not failed]
+    if nodes and block.trace.roots:
+        root = block.trace.roots[0]
+        root.children = sorted([*root.children, *nodes], key=lambda node: (node.start_ns, node.end_ns))
+
+
+def _drawn(block: Block) -> Iterator[Node]:
+    """Yield what of a block is drawn, each thing that was done meanwhile for itself."""
+    yield from (node for node, _ in block.trace.walk())
+    yield from (member for node in block.meanwhile for member in node.members or [node])
 
 
 def _acts(node: Node) -> bool:
@@ -233,15 +284,16 @@ class _Within:
     """Stretches of time, joined; answers whether another one lies in one of them."""
 
     def __init__(self, stretches: Iterable[tuple[int, int]]) -> None:
-        self._joined: list[tuple[int, int]] = []
+        self.joined: list[tuple[int, int]] = []
         for begin, until in sorted(stretches):
-            if self._joined and begin <= self._joined[-1][1]:
-                self._joined[-1] = (self._joined[-1][0], max(until, self._joined[-1][1]))
+            if self.joined and begin <= self.joined[-1][1]:
+                self.joined[-1] = (self.joined[-1][0], max(until, self.joined[-1][1]))
             else:
-                self._joined.append((begin, until))
+                self.joined.append((begin, until))
 
     def __contains__(self, times: tuple[int, int]) -> bool:
-        return any(begin <= times[0] and times[1] <= until for begin, until in self._joined)
+        place = bisect_right(self.joined, (times[0], math.inf)) - 1
+        return place >= 0 and times[1] <= self.joined[place][1]
 
 
 def _shown(block: Block) -> Iterator[Node]:
@@ -249,10 +301,6 @@ def _shown(block: Block) -> Iterator[Node]:
     for node, depth in block.trace.walk():
         if block.whole or not (node.faded or (depth == 0 and block.trace.run and node.children)):
             yield node
-
-
-def _began(block: Block) -> int:
-    return min((node.start_ns for node in _shown(block)), default=block.trace.axis_start_ns)
 
 
 def _window(blocks: list[Block]) -> tuple[int, int]:
@@ -359,11 +407,20 @@ def _hoist(trace: Trace, limit: int) -> None:
         if level != limit or not node.children:
             continue
         known = {_sameness(link) for link in node.links}
-        for below in model.postorder(node.children)[::-1]:
+        for below in _under(node):
             for link in below.links:
                 if link.mark and _sameness(link) not in known:
                     known.add(_sameness(link))
                     node.links.append(link)
+
+
+def _under(node: Node) -> Iterator[Node]:
+    """Yield what is under a node, in the order of the screen, folds' members too."""
+    stack = [*reversed(node.members or node.children)]
+    while stack:
+        below = stack.pop()
+        yield below
+        stack.extend(reversed(below.members or below.children))
 
 
 def _sameness(link: Link) -> tuple[str, bool, str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from view_kit import RUN, Book, a_day
+from view_kit import OTHER, RUN, Book, a_day
 
 from tests.conftest import clean_environ
 from tests.processes import wait_until
@@ -138,3 +138,23 @@ def test_following_on_a_terminal_draws_in_place_and_restores_it(journal_root: Pa
     wait_until(lambda: "[130]" in pane.text(), "the end")
     assert pane.text().startswith("before\n")
     assert pane.text().count("gt.session") == 1
+
+
+def test_with_links_a_trace_that_comes_later_joins_the_picture(
+    journal_root: Path, start: Callable[..., tuple[subprocess.Popen[bytes], Path]]
+) -> None:
+    """A session that comes later is drawn once it links to this one; when all have ended that is it."""
+    book = Book(journal_root)
+    mail = book.span("mail", 1, 2, attributes={"operation": "send"})
+    process, output = start("--follow-links")
+    wait_until(lambda: "no linked trace" in output.read_text(), "the first picture")
+    other = Book(journal_root, OTHER, {"session": "hq-mayor"})
+    other.number_from(OTHER)
+    other.span("mail", 5, 6, attributes={"operation": "read"}, link=(RUN, mail))
+    wait_until(lambda: "⇠ A1 mail send" in output.read_text(), "a picture with the other end")
+    book.close(10)
+    wait_until(lambda: "ended: done" in output.read_text(), "a picture of what has ended")
+    assert process.poll() is None
+    other.close(20)
+    assert process.wait(30) == 0
+    assert output.read_text().split("\f\n")[-1].count("ended: done") == 2

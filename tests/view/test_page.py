@@ -6,12 +6,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from datetime import UTC
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
-from view_kit import OTHER, RUN, Book, a_day
+from story_kit import a_merge
+from view_kit import OTHER, RUN, Book, a_day, at
 
-from gastown_tracing.view import html
+from gastown_tracing.view import html, linked, pages, together
 from tests.processes import wait_until
 
 CHROMIUM = next(
@@ -55,9 +57,13 @@ def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
     page.on("dialog", lambda dialog: (said.append(dialog.message), dialog.dismiss()))
     page.on("request", lambda request: asked.append(request.url))
 
-    def open_page(book: Book, **choice: object) -> Page:
+    def open_page(shown: Book | together.Picture, **choice: object) -> Page:
         file = tmp_path / "trace.html"
-        file.write_text(html.render(book.trace(**choice), UTC), encoding="utf-8")
+        if isinstance(shown, together.Picture):
+            page_text = pages.render(shown, UTC)
+        else:
+            page_text = html.render(shown.trace(**choice), UTC)
+        file.write_text(page_text, encoding="utf-8")
         page.goto(file.as_uri())
         page.wait_for_selector(".row, #nothing:not([hidden])")
         return page
@@ -354,3 +360,58 @@ def test_lengths_say_what_is_known_of_them(tmp_path: Path, show: Show) -> None:
     expect(page.locator(".row .took")).to_have_text(["≥ 10.0 s", "Σ 2.0 s", "≥ 4.0 s", "?"])
     expect(page.locator(".row .chip.bad").first).to_have_text("✗ 1 failed")
     expect(page.locator("#notes")).to_contain_text("Found dead later: its process 7 is gone.")
+
+
+def the_story(root: Path, **choice: Any) -> together.Picture:
+    """Return the picture of a bead's whole story."""
+    journal = a_merge(root)["polecat"].journal
+    return together.build(linked.Stories(journal, "de-1tr").gather(), at(4200), **choice)
+
+
+def test_linked_traces_are_one_page(tmp_path: Path, show: Show) -> None:
+    """A row a trace with its spans below, on one axis, and how long what waited for whom in the header."""
+    page = show(the_story(tmp_path / "j"))
+    expect(page.locator("h1")).to_have_text("bead de-1tr · 4 linked traces")
+    expect(page.locator("#facts")).to_contain_text("48m 00s · B2 bd create of a merge request ⇢ bd update")
+    expect(page.locator("#facts")).to_contain_text("Errors1")
+    blocks = page.locator(".row.block .title").all_inner_texts()
+    assert blocks == ["A outside any session", "B de-demo-rust", "C hq-mayor", "D de-demo-refinery"]
+    sling, merge = (
+        row(page, title).locator(".bar").last.bounding_box() for title in ("sling de-1tr → demo", "bd close")
+    )
+    assert sling is not None
+    assert merge is not None
+    assert sling["x"] < merge["x"]
+
+
+def test_links_on_the_page_lead_to_each_other(tmp_path: Path, show: Show) -> None:
+    """A mark on a row, and a link in the details, choose the row of the other end; lines join them."""
+    page = show(the_story(tmp_path / "j"))
+    assert page.locator("#grid path").count() == 5
+    row(page, "mail send → mayor/").locator(".chip.link").click()
+    expect(page.locator('.row[aria-selected="true"] .title')).to_have_text("mail read from demo/rust")
+    assert page.locator("#grid path.chosen").count() == 1
+    expect(page.locator("#details .link")).to_have_text(
+        "⇠ B1 mail send → mayor/ · de-demo-rust, waited 1m 11s"
+    )
+    page.click("#details .jump")
+    expect(page.locator('.row[aria-selected="true"] .title')).to_have_text("mail send → mayor/")
+    expect(page.locator("#details .link")).to_have_text("⇢ B1 mail read from demo/rust in C, 1m 11s later")
+
+
+def test_what_a_block_hides_keeps_its_lines(tmp_path: Path, show: Show) -> None:
+    """Folded away, an end of a link is drawn at the row that hides it."""
+    page = show(the_story(tmp_path / "j"))
+    before = page.locator("#grid path").count()
+    page.click("#collapse")
+    expect(page.locator("#tree")).to_have_attribute("aria-rowcount", "8")
+    assert page.locator("#grid path").count() == before
+
+
+def test_mail_that_waits_is_marked_on_the_page(tmp_path: Path, show: Show) -> None:
+    """A chip on the row, the whole words in its details."""
+    books = a_merge(tmp_path / "j", merged=False)
+    page = show(books["polecat"])
+    expect(row(page, "bd create")).to_contain_text("not taken yet")
+    row(page, "bd create").locator(".title").click()
+    expect(page.locator("#details")).to_contain_text("not taken yet, as far as is recorded")
