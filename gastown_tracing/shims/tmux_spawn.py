@@ -59,7 +59,10 @@ def variables_of(command: Command) -> dict[str, str]:
 
 
 def _before_command(words: Sequence[str]) -> dict[str, str]:
-    """Return what `exec env NAME=VALUE … PROGRAM` says of who the agent is, as gt writes it."""
+    """Return what `export NAME=VALUE … && exec env NAME=VALUE … PROGRAM` says of who the agent is.
+
+    That is how gt writes it, the first part for a polecat alone.
+    """
     try:
         parts = shlex.split(words[0]) if len(words) == 1 else list(words)
     except ValueError:  # a quote that is never closed: the shell's to complain
@@ -69,7 +72,7 @@ def _before_command(words: Sequence[str]) -> dict[str, str]:
         name, equals, value = part.partition("=")
         if equals and name.isidentifier():
             found[name] = value
-        elif part not in ("exec", "env"):
+        elif part not in ("exec", "env", "export", "&&"):
             break
     return {name: value for name, value in found.items() if name in _WHO}
 
@@ -109,12 +112,16 @@ class Spawn:
         )
 
     def before(self) -> Sequence[str]:
-        """Return `-e NAME=VALUE` for all that the session gets of ours, nothing where that is too long."""
-        present = self._present()
+        """Draft the session's run; return the words that hand it on."""
         entry = index.look(self._call.journal, index.HOOKS, self._given.get("BD_ACTOR", "")) or {}
         self._handle = self._draft(entry)
         self._old = place_of(self._call.journal, self._handle.trace_id)
-        told = run.session_env(self._handle, {**self._env, **self._foreign(present)})
+        return self.words(self._handle)
+
+    def words(self, handle: run.RunHandle) -> Sequence[str]:
+        """Return `-e NAME=VALUE` for all that the session gets of ours, nothing where that is too long."""
+        present = self._present()
+        told = run.session_env(handle, {**self._env, **self._foreign(present)})
         variables = {name: told[name] for name in _OURS if name in told and name not in self._given}
         telemetry = self._call.plan.telemetry
         variables |= receiver.variables(receiver.address(telemetry), {**present, **self._given})
@@ -210,12 +217,18 @@ class Respawn:
         self._made: Spawn | None = None
 
     def before(self) -> Sequence[str]:
-        """Look whose pane it is; an agent's that is in no run yet gets one, and its variables."""
+        """Look whose pane it is; an agent's that is in no run yet gets one, and every agent its variables.
+
+        An earlier respawn-pane's are not the session's, and gt may have given that another GT_RUN since.
+        """
         self._place = self._found()
-        if self._place is None and any(self._given.get(name) for name in AGENT):
-            self._made = Spawn(self._call, self._command, self._given, self._argv)
-            return self._made.before()
-        return ()
+        if not any(self._given.get(name) for name in AGENT):
+            return ()
+        spawn = Spawn(self._call, self._command, self._given, self._argv)
+        if self._place is not None:
+            return spawn.words(run.handle_of(self._call.journal, self._place.info))
+        self._made = spawn
+        return spawn.before()
 
     def load(self) -> None:
         """Do nothing: all is loaded."""
