@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import json
 import os
 from typing import TYPE_CHECKING
@@ -55,6 +56,8 @@ def remove(directory: str, programs: Iterable[str] = PROGRAMS) -> list[str]:
         if facts(file) is not None and not os.path.islink(file):
             os.unlink(file)
             removed.append(program)
+        for left in glob.glob(f"{glob.escape(file)}.[0-9]*"):  # by a writer that was killed
+            os.unlink(left)
         with contextlib.suppress(OSError):
             os.rmdir(os.path.dirname(file))
     with contextlib.suppress(OSError):
@@ -101,7 +104,7 @@ def refuse_others(directory: str) -> None:
             raise OSError(errno.ENOTEMPTY, f"holds {name}, which is no shim", directory)
         for inside in os.listdir(folder):
             ours = inside == name and facts(f"{folder}/{inside}") is not None
-            if not ours and not inside.startswith(f"{name}."):  # what a writer left that was killed
+            if not ours and not inside.startswith(f"{name}."):  # as above
                 raise OSError(errno.ENOTEMPTY, f"holds {name}/{inside}, which is no shim", directory)
 
 
