@@ -105,7 +105,8 @@ def _global(arguments: "Sequence[str]") -> tuple[list[str], int]:
     while index < len(arguments):
         word = arguments[index]
         if word == "--":
-            return server, index + 1
+            index += 1
+            break
         if word[:1] != "-" or word == "-":
             break
         index += 1

@@ -9,6 +9,7 @@ import posix
 import time
 from errno import EAGAIN
 
+from gastown_tracing.config import Config
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.values import recordable
 from gastown_tracing.journal import otlp
@@ -35,11 +36,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gastown_tracing.config import Config
     from gastown_tracing.shims.tmux_place import Call, Place
 
 #: Seconds after which a text waits for no Enter any more; gt's own pauses are three at most.
 PATIENCE = 60.0
+
+#: What opts in to the keys themselves.
+KEYS = "GT_LOG_PROMPT_KEYS"
 
 #: What the names of the files of waiting texts begin with, in panes/.
 PREFIX = "k-"
@@ -122,7 +125,7 @@ def _line(call: "Call", place: "Place", what: str, text: str) -> str:
     pairs = {"what": what, "time": str(call.start_ns), "sender": _sender(call), "session": place.session}
     if what == TEXT:
         pairs["length"] = str(len(text))
-        if call.plan.telemetry.config.flag("GT_LOG_PROMPT_KEYS"):
+        if call.plan.telemetry.config.flag(KEYS):
             pairs["keys"] = text
     return "{" + ",".join([f"{quote_json(name)}:{quote_json(value)}" for name, value in pairs.items()]) + "}"
 
@@ -238,8 +241,9 @@ def _record(
     elif not error:
         given["submitted"] = False  # no Enter has come
     keys = "".join([text.get("keys", "") for text in prompt.texts])
-    if keys:
+    if keys:  # whoever typed them was asked: who records them now may have other settings
         given["keys"] = keys
+        config = Config({**config.env, KEYS: "true"})
     work = in_force(read_text(f"{place.directory}/work.jsonl") or "", start)
     attributes = {
         **common_attributes(place.info),
