@@ -76,11 +76,23 @@ GROUPS = (
     ("gastown_tracing.events.cleaning",),
     ("propagation.scan",),
     ("gastown_tracing.shims.seen", "gastown_tracing.shims.classify"),
-    ("gastown_tracing.shims.saying",),
-    ("gastown_tracing.shims.cobra",),
-    ("gastown_tracing.shims.bd_table", "gastown_tracing.shims.classify_bd"),
-    ("gastown_tracing.shims.gt_table", "gastown_tracing.shims.classify_gt"),
-    ("gastown_tracing.shims.git_table", "gastown_tracing.shims.classify_git"),
+    (
+        "gastown_tracing.shims.saying",
+        "gastown_tracing.shims.cobra",
+        "gastown_tracing.shims.bd_table",
+        "gastown_tracing.shims.classify_bd",
+    ),
+    (
+        "gastown_tracing.shims.saying",
+        "gastown_tracing.shims.cobra",
+        "gastown_tracing.shims.gt_table",
+        "gastown_tracing.shims.classify_gt",
+    ),
+    (
+        "gastown_tracing.shims.saying",
+        "gastown_tracing.shims.git_table",
+        "gastown_tracing.shims.classify_git",
+    ),
     ("propagation.tmux",),
     (
         "gastown_tracing.shims.tmux_table",
