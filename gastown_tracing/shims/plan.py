@@ -62,9 +62,10 @@ def make(env: dict[str, str], program: str, start_ns: int = 0) -> Plan | None:
     journal = telemetry.journal
     if not telemetry.on:
         return None
-    if journal.exists() and not journal.owned():  # and so is its config.json
+    from gastown_tracing.journal.layout import PaneRegistry, path_exists, read_text  # not where it is off
+
+    if not journal.owned() and path_exists(journal.root):  # and so is its config.json, readable or not
         raise OSError(EACCES, "belongs to another user", journal.root)
-    from gastown_tracing.journal.layout import PaneRegistry, read_text  # not where telemetry is off
     from propagation.rules import resolve
     from propagation.work import WorkContext, in_force
 

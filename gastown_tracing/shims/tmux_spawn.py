@@ -114,7 +114,7 @@ class Spawn:
     def before(self) -> Sequence[str]:
         """Draft the session's run; return the words that hand it on."""
         entry = index.look(self._call.journal, index.HOOKS, self._given.get("BD_ACTOR", "")) or {}
-        self._handle = self._draft(entry)
+        self._handle = self.draft(entry)
         self._old = place_of(self._call.journal, self._handle.trace_id)
         return self.words(self._handle)
 
@@ -178,7 +178,8 @@ class Spawn:
         text = self._given.get(name) or self._env.get(name) or present.get(name)
         return {name: text} if text else {}
 
-    def _draft(self, entry: Mapping[str, str]) -> run.RunHandle:
+    def draft(self, entry: Mapping[str, str], run_id: str = "") -> run.RunHandle:
+        """Return the session's run, which is nowhere written yet; `run_id` where it is known already."""
         given, call = self._given, self._call
         role = given.get("GT_ROLE") or next(
             (role for role, name in roles.NAME_VARIABLES.items() if given.get(name)), ""
@@ -196,7 +197,7 @@ class Spawn:
             issue=entry.get("bead", ""),
             work_dir=work_dir,
             env={**env, "GT_ROOT": find_town_root(env, work_dir)},
-            run_id=parse_run_id(given.get("GT_RUN")),
+            run_id=run_id or parse_run_id(given.get("GT_RUN")),
             cause=call.cause or _span(index.span_of(entry)),
             given={
                 name: value for name, value in given.items() if name in roles.IDENTITY_VARIABLES and value
@@ -226,7 +227,7 @@ class Respawn:
             return ()
         spawn = Spawn(self._call, self._command, self._given, self._argv)
         if self._place is not None:
-            return spawn.words(run.handle_of(self._call.journal, self._place.info))
+            return spawn.words(spawn.draft({}, str(self._place.info["trace_id"])))
         self._made = spawn
         return spawn.before()
 

@@ -145,7 +145,9 @@ class RealTown:
         self._git("init", "-q", "--bare", str(origin))
         self._git("clone", "-q", str(origin), "seed")
         # What gt puts into a working directory is no part of the project.
-        (self.base / "seed" / ".gitignore").write_text(".beads/\n.claude/\n.runtime/\nCLAUDE.md\n")
+        (self.base / "seed" / ".gitignore").write_text(
+            ".beads/\n.claude/\n.runtime/\n.logs/\n__pycache__/\nstate.json\nCLAUDE.md\nCLAUDE.local.md\n"
+        )
         self._git("-C", "seed", "add", ".gitignore")
         self._git("-C", "seed", "commit", "-q", "-m", "first")
         self._git("-C", "seed", "push", "-q", "origin", "HEAD:main")
