@@ -12,6 +12,7 @@ from benchmarks import (
     bench_live,
     bench_relay,
     bench_relay_idle,
+    bench_shims,
     bench_town,
     bench_view,
 )
@@ -23,6 +24,7 @@ def main() -> int:
     rounds = rounds_asked(0)
     rows = [
         *bench_exec.measure(rounds or 200),
+        *bench_shims.measure(rounds or 100),
         *bench_helpers.measure(),
         *bench_events.measure(),
         *bench_view.measure(rounds or 7),
