@@ -24,6 +24,7 @@ from gastown_tracing.relay.receiver.requests import LOGS, METRICS, TRACES, Group
 from gastown_tracing.relay.receiver.rerooting import Moves, Place, named_run, place_log, place_span
 from gastown_tracing.relay.receiver.rules import Rules
 from gastown_tracing.relay.receiver.transcode import Json, Unusable
+from gastown_tracing.relay.receiver.working import Works
 
 UID = "log.record.uid"
 #: Runs in one request at most: each may be a directory that has to be made.
@@ -175,6 +176,7 @@ class _Request:
         self._seen: dict[bytes, int] = {}
         self._last: tuple[Json, _Resource] | None = None
         self.moves = Moves(groups)
+        self.works = Works(journal)
 
     def resource(self, group: Group, digests: Digests) -> _Resource:
         """Return the resource of a group: those of one resource follow one another."""
@@ -235,7 +237,7 @@ class _Preparing:
     def span(self, span: Json, _: bytes) -> str | None:
         """Make a span ready. Raises Unusable."""
         self._gates.span(span, self._rules)
-        return self._placed(place_span(span, self._run, self._request.known, self._request.moves))
+        return self._placed(span, place_span(span, self._run, self._request.known, self._request.moves))
 
     def log(self, record: Json, digest: bytes) -> str | None:
         """Make a log record ready. Raises Unusable."""
@@ -255,7 +257,7 @@ class _Preparing:
             set_text(record, "run.id", place.run_id)
         if UID not in texts(record):
             set_text(record, UID, digest.hex())
-        return self._placed(place)
+        return self._placed(record, place)
 
     def metric(self, metric: Json, _: bytes) -> str | None:
         """Make a metric ready."""
@@ -264,10 +266,12 @@ class _Preparing:
             return None
         return "" if self._gates.metric(metric, self._rules) else None
 
-    def _placed(self, place: Place) -> str:
+    def _placed(self, record: Json, place: Place) -> str:
         directory = self._request.directory(place)
         if not place.run_id:
             self._counts.loose += 1
-        elif place.moved:
+            return directory
+        self._request.works.put(record, place.run_id)
+        if place.moved:
             self._counts.rerooted += 1
         return directory
