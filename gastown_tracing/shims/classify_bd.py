@@ -6,7 +6,7 @@ status and assignee, an agent's state stands in the description of its bead.
 
 from gastown_tracing.shims import bd_table
 from gastown_tracing.shims.cobra import Grammar, Line
-from gastown_tracing.shims.saying import fields, name, names, said
+from gastown_tracing.shims.saying import fields, molecule, name, names, said
 from gastown_tracing.shims.seen import BD, UNREAD, Seen
 
 TYPE_CHECKING = False
@@ -21,8 +21,6 @@ GRAMMAR = Grammar(
 )
 #: The statuses of a bead that is on its assignee's hook: an agent sets the second one when it begins.
 HOOKED, BEGUN = "hooked", "in_progress"
-#: What a bead's description calls its molecule, in gt's three spellings.
-MOLECULE = ("attached_molecule", "attached-molecule", "attachedmolecule")
 
 
 def classify(arguments: "Sequence[str]") -> Seen:
@@ -77,7 +75,7 @@ def _update(line: Line) -> Seen:
     described = fields(description)
     hook = _hook(line, bead)
     if hook is not None and description is not None and "role_type" not in described:
-        hook["mol"] = next((name(described[key]) for key in MOLECULE if key in described), "")
+        hook["mol"] = name(molecule(description))
     changed: dict[str, str | bool] = {}
     if bead and "role_type" in described and name(described.get("agent_state")):
         on_hook = name(described.get("hook_bead"))

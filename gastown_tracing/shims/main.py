@@ -110,6 +110,7 @@ GROUPS = (
     (
         "gastown_tracing.beads",
         "gastown_tracing.shims.asking",
+        "gastown_tracing.shims.saying",
         "gastown_tracing.shims.priming",
     ),
     ("gastown_tracing.hooks", "gastown_tracing.hooks.agents"),

@@ -17,6 +17,7 @@ from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.shims.asking import Asked, ask, tell
 from gastown_tracing.shims.plan import describe
 from gastown_tracing.shims.real import real
+from gastown_tracing.shims.saying import molecule
 from propagation.run import parse_run_id
 from propagation.tmux import list_panes, parse_tmux_variable, set_environment
 from propagation.work import ATTRIBUTES, WorkContext, format_line, has_line
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 #: Seconds that bd and tmux have for an answer; who primes waits for it.
 BD_SECONDS, TMUX_SECONDS = 5.0, 2.0
-#: What a bead's description calls its molecule, in gt's three spellings.
-MOLECULE = ("attached_molecule", "attached-molecule", "attachedmolecule")
 
 
 class Prime:
@@ -109,7 +108,7 @@ class Prime:
             return WorkContext() if self._on_hook() == ("", "") else None
         if not beads:
             return WorkContext()
-        return self._hung(str(beads[0]["id"]), _molecule(beads[0].get("description")))
+        return self._hung(str(beads[0]["id"]), molecule(beads[0].get("description")))
 
     def _hung(self, bead: str, mol: str) -> WorkContext:
         """Return the work on a hooked bead; its rig is the bead's own, where the town says which that is."""
@@ -174,16 +173,6 @@ def _listed(asked: Asked, note: "Note") -> "list[dict[str, object]] | None":
 def _real(program: str, env: "Mapping[str, str]") -> str:
     path = env.get("PATH")
     return real(program, None if path is None else path.encode("utf-8", "surrogateescape"))
-
-
-def _molecule(description: object) -> str:
-    """Return the molecule that is attached to a bead, by a line of its description; "" for none."""
-    found = ""
-    for line in description.split("\n") if isinstance(description, str) else ():
-        key, colon, value = line.partition(":")
-        if colon and value.strip() and key.strip().lower() in MOLECULE:
-            found = value.strip()
-    return found if found.isprintable() else ""
 
 
 def _tell_tmux(directory: str, work: WorkContext, plan: "Plan", note: "Note", *, wait: bool) -> None:

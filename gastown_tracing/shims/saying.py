@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 LONGEST = 128
 #: What stands in names beside letters and digits: `demo/polecats/rust`, `hq-cv-1a2b`, `channel:x`, `a@b.c`.
 _MARKS = "-_./:@+#"
+#: What a bead's description calls its molecule, in gt's three spellings.
+MOLECULE = ("attached_molecule", "attached-molecule", "attachedmolecule")
 
 
 def name(word: "str | None") -> str:
@@ -46,3 +48,13 @@ def fields(text: "str | None") -> "dict[str, str]":
             value = value.strip()
             found[key.strip().lower()] = "" if value == "null" else value
     return found
+
+
+def molecule(description: object) -> str:
+    """Return the molecule that is attached to a bead, by a line of its description; "" for none."""
+    found = ""
+    for line in description.split("\n") if isinstance(description, str) else ():
+        key, colon, value = line.partition(":")
+        if colon and value.strip() and key.strip().lower() in MOLECULE:
+            found = value.strip()
+    return found if found.isprintable() else ""
