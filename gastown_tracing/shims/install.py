@@ -9,13 +9,13 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from gastown_tracing.shims import launcher
+from gastown_tracing.shims import launcher, real
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 #: The programs that can have a shim.
-PROGRAMS = ("bd", "gt", "git", "tmux")
+PROGRAMS = real.PROGRAMS
 #: How much of a file is read to tell whether it is a shim.
 _HEAD = 8192
 

@@ -12,7 +12,7 @@ import shlex
 import sys
 
 from gastown_tracing._version import VERSION
-from gastown_tracing.shims import table
+from gastown_tracing.shims import real, table
 from gastown_tracing.shims.main import PROGRAM
 from gastown_tracing.shims.main import path as bundle
 
@@ -21,7 +21,7 @@ from gastown_tracing.shims.main import path as bundle
 SHELLS = ("/bin/bash -p", "/usr/bin/bash -p", "/usr/local/bin/bash -p", "/bin/sh")
 
 #: How the second line of every shim begins, whatever installation made it: nobody execs such a file.
-MARK = "# gastown-tracing shim"
+MARK = real.MARK.decode()
 
 #: What Python is told: run the bundle where it is whole and this interpreter's own, else the program itself.
 LOADER = """\
