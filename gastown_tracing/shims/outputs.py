@@ -11,6 +11,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from gastown_tracing.shims.seen import Seen
+
 #: What bd puts before the id of a bead that it made; its title stands behind the id.
 CREATED = "Created issue: "
 #: What of bd's answer to `mol wisp` is the wisp's root, in the order in which gt looks.
@@ -41,21 +43,18 @@ class Found:
         self.attributes = attributes
 
 
-def read(how: str, event: str, words: "Sequence[str]", stdout: bytes | None) -> Found:
-    """Return what a command's stdout says, None for one that was not read. Never raises.
-
-    `how` is `Seen.reads`, `event` its most specific event and `words` are the command's arguments.
-    """
-    text = (stdout or b"").decode("utf-8", "replace")
-    if how == SLING:
+def read(seen: "Seen", stdout: bytes | None) -> Found:
+    """Return what the stdout of a command says, None for one that was not read. Never raises."""
+    text = (stdout or b"").decode("utf-8", "replace").strip()
+    if seen.reads == SLING:
         return Found([], {"sling": _slung(text)})
-    if how != BD or not text:
+    if seen.reads != BD or not text:
         return Found([], {})
-    if event == "mol.wisp":
+    if seen.event == "mol.wisp":
         root = _wisp_root(text)
-        return Found([root], {event: {"wisp_root_id": root}}) if root else Found([], {})
-    made = _created(text, words) if "create" in words else []
-    ids = made or (_ids(_answer(text)) if "--json" in words else [])
+        return Found([root], {seen.event: {"wisp_root_id": root}}) if root else Found([], {})
+    ids = _ids(_answer(text)) or _created(text)
+    made = ids if seen.makes else []
     attributes = {"bd.call": {"bead_id": ", ".join(ids[:_MANY])}} if ids else {}
     if len(made) == 1:
         one = {"bead_id": made[0]}
@@ -63,18 +62,18 @@ def read(how: str, event: str, words: "Sequence[str]", stdout: bytes | None) -> 
     return Found(made, attributes)
 
 
-def _created(text: str, words: "Sequence[str]") -> list[str]:
-    """Return the ids of the beads that `bd create` says it made: as JSON, in a sentence, or alone."""
-    if "--json" in words:
-        return _ids(_answer(text))
-    if "--silent" in words:
-        return [found for found in (_id(line) for line in text.split("\n")) if found]
+def _created(text: str) -> list[str]:
+    """Return the ids of the beads that `bd create` says it made: in a sentence, or alone (`--silent`)."""
+    if text.isprintable() and " " not in text:
+        return [text] if _id(text) else []
     said = [line.partition(CREATED)[2] for line in text.split("\n") if CREATED in line]
     return [found for found in (_id(line.partition(" ")[0]) for line in said) if found]
 
 
 def _answer(text: str) -> object:
     """Return the JSON that bd printed, without its envelope; None where it is none."""
+    if not text.startswith(("{", "[", "warning:")):
+        return None
     try:
         answer = parse(text)
     except ValueError:

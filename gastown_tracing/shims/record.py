@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from gastown_tracing.shims.tee import Reading
 
 BD_CALL = "bd.call"
+#: What every command of a program is.
+_COMMON = {"bd": BD_CALL, "gt": "gt.command"}
 #: What is recorded of a command that ended with 0 and failed all the same: bd said so on stderr.
 SILENT_FAILURE = ("exit code 0, with text on stderr alone", "no_output")
 
@@ -119,11 +121,11 @@ class Record:
         """Record what the output says, and the output itself where that is asked for."""
         from gastown_tracing.shims.outputs import read  # only where there is any
 
-        request, seen, entry = self._request, self._request.seen, self._entry
+        seen, entry = self._request.seen, self._entry
         stdout, stderr = reading.said(1), reading.said(2)
         if seen is None:
             return None
-        found = read(seen.reads, seen.event, _words(request)[1:], stdout)
+        found = read(seen, stdout)
         for event, _, _ in entry.records:
             more: dict[str, object] = dict(found.attributes.get(event.name, {}))
             if event.name == BD_CALL:
@@ -160,13 +162,15 @@ def outcome(status: int) -> tuple[int, str, str]:
 def _events(request: "Request") -> "list[Event]":
     """Return the events that a command is: the one that its span is, then those that have only records.
 
-    Every bd command is bd.call, too.
+    Every bd command is bd.call, too; of gt's a command is gt.command where its event is no span.
     """
     event = COMMANDS.get(request.event) or _registered(request.event)
-    if request.program != "bd" or event.name == BD_CALL:
+    common = _COMMON.get(request.program)
+    if common is None or event.name == common:
         return [event]
-    call = COMMANDS[BD_CALL]
-    return [call, event] if event.kind == NO_SPAN else [event, call]
+    if event.kind == NO_SPAN:
+        return [COMMANDS[common], event]
+    return [event, COMMANDS[common]] if common == BD_CALL else [event]
 
 
 def _prime(
@@ -190,8 +194,8 @@ def given(request: "Request", event: str = "") -> "dict[str, object]":
     found: dict[str, object] = {}
     if name == "exec":
         found["name"] = request.name or words[0].rpartition("/")[2]
-    elif name in (BD_CALL, "git.operation", "gt.command") and request.attributes.keys().isdisjoint(
-        ("operation", "command")
+    elif name in (BD_CALL, "git.operation", "gt.command") and (
+        name != request.event or request.attributes.keys().isdisjoint(("operation", "command"))
     ):
         found.update(_from_command_line(name, words[1:]))
     return {**found, **(request.attributes if name == request.event else {})}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from shell_kit import Done, Shell
+from shim_kit import Shims
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.otlp import Span
@@ -50,3 +51,9 @@ def spans(journal_root: Path) -> Callable[[], list[Span]]:
 def shell(gt_trace: Callable[..., Done], env: dict[str, str], journal_root: Path) -> Shell:
     """Return a shell that records events, and reads what it has recorded."""
     return Shell(gt_trace, env, Journal(str(journal_root)))
+
+
+@pytest.fixture
+def shims(tmp_path: Path, env: dict[str, str]) -> Shims:
+    """Return shims in front of stand-ins."""
+    return Shims(tmp_path, env)
