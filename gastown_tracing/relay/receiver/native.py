@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 #: Which program's shim records what gt does, so that gt's own record would be a second one. gt runs the other
 #: programs by way of PATH, where their shims stand, however it was called itself.
 SHIMMED = {
-    **dict.fromkeys(("done", "mail", "nudge", "polecat.remove", "prime", "sling"), "gt"),
-    **dict.fromkeys(("agent.state_change", "bd.call", "bead.create", "convoy.create", "mol.burn"), "bd"),
-    **dict.fromkeys(("mol.cook", "mol.squash", "mol.wisp", "polecat.spawn"), "bd"),
+    **dict.fromkeys(("done", "mail", "mol.burn", "mol.squash", "nudge", "polecat.remove", "prime"), "gt"),
+    "sling": "gt",
+    **dict.fromkeys(("agent.state_change", "bd.call", "bead.create", "convoy.create", "mol.cook"), "bd"),
+    **dict.fromkeys(("mol.wisp", "polecat.spawn"), "bd"),
     **dict.fromkeys(("agent.instantiate", "pane.output", "pane.read", "prompt.send"), "tmux"),
     **dict.fromkeys(("session.start", "session.stop"), "tmux"),
 }
