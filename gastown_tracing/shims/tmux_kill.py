@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
     from gastown_tracing.shims.tmux import Job
     from gastown_tracing.shims.tmux_line import Command
-    from gastown_tracing.shims.tmux_place import Call
+    from gastown_tracing.shims.tmux_place import Call, Place
 
 #: Seconds that an agent has to end once it is hung up on; who does not is closed by the relay when it ends.
-_ENDING, _PAUSE = 0.1, 0.002
+_ENDING, _PAUSE = 0.15, 0.002
 
 
 def kill(call: Call, command: Command) -> Job | None:
@@ -42,24 +42,24 @@ class Kill:
     def __init__(self, call: Call, command: Command) -> None:
         self._call, self._command = call, command
         self._before: dict[str, bool] = {}
+        self._place: Place | None = None
 
     def before(self) -> Sequence[str]:
         """Look who lives: tmux does not know it afterwards."""
         for directory in self._meant():
-            pane = pane_of(directory)
-            lives = bool(pane.get("pane_start")) and start_of(pane["pane_pid"]) == pane["pane_start"]
-            self._before[directory] = lives or stop_meant(directory, time.time_ns()) is not None
+            meant = stop_meant(directory, time.time_ns()) is not None
+            self._before[directory] = meant or self._place is not None or _lives(pane_of(directory))
         return ()
 
     def load(self) -> None:
         """Do nothing: all is loaded."""
 
-    def after(self, error: str) -> None:  # noqa: ARG002  # whether a session has ended says more
+    def after(self, error: str) -> None:
         """Close the runs that have ended, and say of those that are about to end who told them."""
         for directory, lived in self._before.items():
             info = run_info(directory)
             if lived and info is not None:
-                self._close(directory, info)
+                self._close(directory, info, error)
         if self._before:
             wake(self._call.plan.telemetry, PROGRAM)
 
@@ -70,9 +70,9 @@ class Kill:
         if self._command.name == "kill-server" or "a" in self._command.flags:
             spared = self._call.find(named) if "a" in self._command.flags else None
             return [found for found in self._here() if spared is None or found != spared.directory]
-        place = self._call.find(named)
-        if place is not None:
-            return [place.directory]
+        self._place = self._call.find(named)
+        if self._place is not None:
+            return [self._place.directory]
         # gt has ended its processes already, and tmux has let go of it.
         infos = [(found, run_info(found)) for found in self._here()]
         return [found for found, info in infos if name and info and info.get("session") == name]
@@ -87,17 +87,14 @@ class Kill:
             if not path_exists(f"{place}/close.json") and same_file(pane_of(place).get("socket", ""), socket)
         ]
 
-    def _close(self, directory: str, info: dict[str, object]) -> None:
+    def _close(self, directory: str, info: dict[str, object], error: str) -> None:
         call, pane = self._call, pane_of(directory)
         stop = stop_of(call)
-        deadline = time.monotonic() + _ENDING
-        while start_of(pane.get("pane_pid", "")) == pane.get("pane_start") and time.monotonic() < deadline:
-            time.sleep(_PAUSE)
-        liveness = Inspector(call.tmux.env).look(info, pane)
         meant = stop_meant(directory, now_ns(info))
-        if liveness.state != "dead":
-            if liveness.stray:
-                note_stop(directory, stop)
+        inside = call.plan.resolution.run_id == info["trace_id"]  # a part of what has to end
+        if not (inside or self._has_ended(info, pane)):
+            if not error:
+                note_stop(directory, stop)  # whoever finds it gone knows who told it
             return
         with alone(directory):
             close(
@@ -108,3 +105,18 @@ class Kill:
                 stop_ns=meant.time_ns if meant else stop.time_ns,
                 killer=stop.killer,
             )
+
+    def _has_ended(self, info: dict[str, object], pane: dict[str, str]) -> bool:
+        """Return whether a session is gone, and its agent with it; both have a moment for that."""
+        deadline = time.monotonic() + _ENDING
+        while time.monotonic() < deadline:
+            if start_of(pane.get("pane_pid", "")) != pane.get("pane_start"):
+                liveness = Inspector(self._call.tmux.env).look(info, pane)
+                if liveness.state != "unknown":  # a server that is ending does not answer
+                    return liveness.state == "dead"
+            time.sleep(_PAUSE)
+        return False
+
+
+def _lives(pane: dict[str, str]) -> bool:
+    return bool(pane.get("pane_start")) and start_of(pane["pane_pid"]) == pane["pane_start"]

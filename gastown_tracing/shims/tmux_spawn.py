@@ -13,6 +13,7 @@ from gastown_tracing import config
 from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
 from gastown_tracing.sessions import processes, receiver, roles, run, terminal
+from gastown_tracing.sessions.ending import close
 from gastown_tracing.sessions.start import not_started, own_context_only
 from gastown_tracing.shims import tmux_output
 from gastown_tracing.shims.plan import TEXT
@@ -151,17 +152,23 @@ class Spawn:
                 not_started(handle, f"tmux: {error}")
             return
         found = call.tmux.pane(f"={self.session}:")
-        if found is None:
-            return  # it has ended already, or somebody stopped the server: the relay finds out
         if self._old is None:
-            run.write_run(handle, self._env)
-            instantiated = bool(self._command.words)
-            run.write_pane(handle, pane_json(found, int(instantiated)))
-            run.record_start(handle, instantiated=instantiated)
+            self._record(handle, found)
         else:
             respawned(call, handle, found, self._given)
-        pipe(call, handle.trace_id, found)
+        if found is not None:
+            pipe(call, handle.trace_id, found)
         wake(call.plan.telemetry, PROGRAM, at_once=True)
+
+    def _record(self, handle: run.RunHandle, found: Mapping[str, str] | None) -> None:
+        """Write the records of a session that has begun, and its end, where tmux does not have it any more."""
+        instantiated = bool(self._command.words)
+        run.write_run(handle, self._env)
+        if found is not None:
+            run.write_pane(handle, pane_json(found, int(instantiated)))
+        run.record_start(handle, instantiated=instantiated)
+        if found is None:
+            close(handle.journal, handle.trace_id, reason="exited", evidence="it ended as soon as it began")
 
     def _present(self) -> dict[str, str]:
         """Return the environment that the session has anyway: the server's, else what a new one gets."""
@@ -247,8 +254,8 @@ class Respawn:
             run.record_start(handle, start_ns=call.start_ns, error=f"tmux: respawn-pane: {error}")
             return
         found = call.tmux.pane(self._command.value("t"))
+        respawned(call, handle, found, self._given, started=bool(self._command.words))
         if found is not None:
-            respawned(call, handle, found, self._given, started=bool(self._command.words))
             pipe(call, handle.trace_id, found)
 
     def _found(self) -> Place | None:
@@ -267,19 +274,21 @@ class Respawn:
 def respawned(
     call: Call,
     handle: run.RunHandle,
-    found: Mapping[str, str],
+    found: Mapping[str, str] | None,
     given: Mapping[str, str],
     *,
     started: bool = True,
 ) -> None:
     """Say that a run's pane has another process now, and record that as its agent. Raises OSError.
 
-    Without `started` no command was named: it is what the pane began with, an agent only if that was one.
+    `found` is the pane, None where the process has ended already, and the pane with it. Without `started` no
+    command was named: it is what the pane began with, an agent only if that was one.
     """
     before = pane_of(handle.directory)
     agents = _number(before.get("agents", "1" if before else "0"))
     is_agent = started or agents > 0
-    run.write_pane(handle, pane_json(found, agents + int(is_agent)))
+    if found is not None:
+        run.write_pane(handle, pane_json(found, agents + int(is_agent)))
     if is_agent:
         actor = given.get("BD_ACTOR") or _actor(handle)
         entry = index.look(call.journal, index.HOOKS, actor) or {}

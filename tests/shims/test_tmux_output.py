@@ -39,7 +39,7 @@ def test_nothing_is_recorded_unasked(town: Town) -> None:
 
 def test_output_is_recorded_without_what_steers_a_terminal(town: Town) -> None:
     """From the agent's start to its end, also over a restart; the reader ends with the pane."""
-    town.spawn(agent=r"printf '\033[31mgrüße\033[0m\n'; exec cat", more=WANTED)
+    town.spawn(agent=r"sh -c 'printf \"\033[31mgrüße\033[0m\n\"; exec cat'", more=WANTED)
     wait_until(lambda: "grüße" in shown(town), "the output is recorded")
     assert "\x1b" not in shown(town)
     assert town.logs("pane.output")[0].attributes["session"] == "de-rust"
