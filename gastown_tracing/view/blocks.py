@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from gastown_tracing.view import header, text
 from gastown_tracing.view.console import Options, Row, Screen
-from gastown_tracing.view.together import Block, Picture
+from gastown_tracing.view.parts import Block
+from gastown_tracing.view.together import Picture
 
 
 def render(picture: Picture, options: Options) -> str:

@@ -1,7 +1,7 @@
 """The traces that links lead to from one, or from a bead, nearest first, as far as there is room. Reads only.
 
 Links are followed both ways. Near is what few links lead to; going on by a link that belongs to other work of
-the same session, another command of it, counts as one link more.
+the same session, another command of it, counts as one link more. A bead's story does not go on by those.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ class Story:
 
     `bead` is what was asked for where it is a bead, `made` (trace id, span id) of the span that made it;
     `asked` says how many of `sources` were asked for. `left_out` has (trace id, its name or "") of traces
-    that links lead to and that had no room, `gone` the ids of those of which nothing is in the journal.
+    that links lead to and that had no room, `aside` has the same of those that only links of other work lead
+    to, `gone` the ids of those of which nothing is in the journal.
     """
 
     sources: list[Source]
@@ -37,6 +38,7 @@ class Story:
     asked: int = 1
     made: tuple[str, str] = ("", "")
     left_out: list[tuple[str, str]] = field(default_factory=list)
+    aside: list[tuple[str, str]] = field(default_factory=list)
     gone: list[str] = field(default_factory=list)
 
 
@@ -66,6 +68,7 @@ class Stories:
         story = Story([], self.bead, 0, self._made)
         names: dict[str, str] = {}
         seen: set[str] = set()
+        aside: list[str] = []
         origin = 0
         while queue:
             found = heappop(queue)
@@ -85,10 +88,16 @@ class Stories:
             for link in _links(source):
                 names[link.trace_id] = names.get(link.trace_id) or link.run
             for end, other in _onward(source, self._near(source, found.distance, seen)):
-                apart = abs(end.time_ns - origin)
-                heappush(queue, _Found(found.distance + 1 + other, apart, end.trace_id))
+                if other and self.bead:
+                    aside.append(end.trace_id)
+                else:
+                    apart = abs(end.time_ns - origin)
+                    heappush(queue, _Found(found.distance + 1 + other, apart, end.trace_id))
             story.gone += sorted({key[0] for key, why in source.lost.items() if why == GONE} - seen)
         story.gone = list(dict.fromkeys(story.gone))
+        story.aside = [
+            (trace_id, names.get(trace_id, "")) for trace_id in dict.fromkeys(aside) if trace_id not in seen
+        ]
         return story
 
     def stamp(self) -> tuple[object, ...]:

@@ -76,8 +76,9 @@ class Neighbours:
         began = source.start_ns or min((span.start_ns for span in source.spans), default=0)
         files = [file for file in _files(self._journal, began) if file.trace_id != self._trace_id]
         self._homes = {"": [file for file in files if not file.trace_id]}
-        wanted = {(link[0], link[1]) for span in (*source.spans, *source.in_progress) for link in span.links}
-        left = self._look_for_causes(key for key in sorted(wanted) if all(key))
+        spans = (*source.spans, *source.in_progress)
+        wanted = {(link[0], link[1]) for span in spans for link in span.links}
+        left = self._look_for_causes(key for key in sorted(wanted) if all(key) and key[0] != self._trace_id)
         missed = self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
         self.complete = not missed
         source.names = self._names
@@ -95,7 +96,8 @@ class Neighbours:
             search = self._causes.setdefault(key, _Search(key[1]))
             home = self._home(key[0])
             budget, left = search.look(home or self._homes[""], budget)
-            found = [span for span in search.spans() if (span.trace_id, span.span_id) == key]
+            searched = [*search.spans(), *_in_progress(home or self._homes[""], key[1])]
+            found = [span for span in searched if (span.trace_id, span.span_id) == key]
             if found:
                 title = titles.far(found[0].name, found[0].attributes)
                 self._names[key] = (title, self._run_name(key[0]) if home else OUTSIDE)
@@ -215,6 +217,15 @@ def _files(journal: Journal, began_ns: int) -> Iterator[_File]:
                 yield from (_file(f"{journal.root}/closed/{date}/{name}", trace_id) for name in names)
     for name in list_directory(f"{journal.root}/loose"):
         yield _file(f"{journal.root}/loose/{name}", "")
+
+
+def _in_progress(files: Iterable[_File], span_id: str) -> Iterator[ReadSpan]:
+    """Yield what the markers of calls in progress say of a span."""
+    if is_id(span_id, 16):
+        for file in files:
+            path = f"{file.directory}/open/{span_id}"
+            line = (read_text(path) or "").partition("\n")[0]
+            yield from parse_spans(f"{line}\n", path, [])
 
 
 def _file(directory: str, trace_id: str) -> _File:

@@ -9,7 +9,9 @@ from typing import Any
 from gastown_tracing.view import header, html, text
 from gastown_tracing.view.blocks import left
 from gastown_tracing.view.links import waited
-from gastown_tracing.view.together import Block, Picture, name
+from gastown_tracing.view.marks import name
+from gastown_tracing.view.parts import Block
+from gastown_tracing.view.together import Picture
 
 
 def render(picture: Picture, zone: tzinfo | None = None) -> str:

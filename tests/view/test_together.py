@@ -21,6 +21,7 @@ from story_kit import (
     agent,
     made,
     mayor,
+    operator,
     outside,
     polecat,
 )
@@ -29,7 +30,7 @@ from view_kit import Book, at
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.reader import Run
-from gastown_tracing.view import blocks, console, linked, neighbours, together
+from gastown_tracing.view import blocks, console, linked, marks, neighbours, together
 from propagation.work import WorkContext, format_line
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -53,7 +54,7 @@ def draw(journal: Journal, what: str, width: int = 160, most: int = 8, **choice:
 
 def names(drawn: together.Picture) -> list[str]:
     """Return the labels and names of the blocks."""
-    return [f"{block.label} {together.name(block.trace) or 'outside'}" for block in drawn.blocks]
+    return [f"{block.label} {marks.name(block.trace) or 'outside'}" for block in drawn.blocks]
 
 
 @pytest.mark.parametrize("colour", [False, True], ids=["plain", "colour"])
@@ -124,6 +125,21 @@ def test_a_bead_shows_all_its_runs_in_order_of_time(tmp_path: Path) -> None:
     assert "bd create" in draw(chief.journal, "de-1tr")
 
 
+def test_a_bead_s_story_does_not_go_on_by_other_work(tmp_path: Path) -> None:
+    """The mayor slings other beads all day: those sessions are counted and named, not drawn."""
+    books = a_merge(tmp_path)
+    for number in range(5):
+        sling = books["mayor"].span("sling", 700 + number, 702 + number, bead=f"de-{number}zz", target="demo")
+        run = f"{number + 16:02x}" + "ab" * 15
+        agent(tmp_path, run, 701, session=f"s{number}").span("session.start", 701, 702, link=(MAYOR, sling))
+    text = draw(books["polecat"].journal, "de-1tr", 200)
+    assert text.startswith("bead de-1tr · 4 linked traces\n")
+    assert (
+        "These sessions' other work links to 5 more traces, not drawn: s0 (10ababab), s1 (11ababab), s2"
+        in text
+    )
+
+
 def test_a_session_with_other_work_too_shows_what_it_did_for_the_bead(tmp_path: Path) -> None:
     """A crew member primed on two beads: the calls for the other one are counted, not drawn."""
     crew = agent(tmp_path, OTHER_POLECAT, 0, session="de-crew-max", role="crew")
@@ -140,12 +156,16 @@ def test_a_session_with_other_work_too_shows_what_it_did_for_the_bead(tmp_path: 
     assert "1 span not shown" in text
 
 
-@pytest.mark.parametrize("what", ["de-wisp-r9p", "hq-wisp-xq0"])
-def test_a_merge_request_or_message_means_the_trace_that_made_it(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize(
+    ("what", "other"), [("de-wisp-r9p", "de-demo-refinery"), ("hq-wisp-xq0", "hq-mayor")]
+)
+def test_a_merge_request_or_message_means_the_trace_that_made_it(
+    tmp_path: Path, what: str, other: str
+) -> None:
     """By the index: neither is a bead that a session works on."""
     books = a_merge(tmp_path)
     drawn = picture(books["polecat"].journal, what)
-    assert names(drawn) == ["A outside", "B de-demo-rust", "C hq-mayor", "D de-demo-refinery"]
+    assert names(drawn) == ["A de-demo-rust", f"B {other}"]
     assert drawn.bead == what
 
 
@@ -196,6 +216,32 @@ def test_a_cause_that_was_not_recorded_is_said_to_be(tmp_path: Path) -> None:
     said = "⇠ caused by span beefbeef in run 1b4e28ba · hq-mayor: it has not ended or was not recorded"
     assert said in book.draw(160)
     assert said in draw(book.journal, POLECAT)
+
+
+def test_a_cause_in_progress_is_known(tmp_path: Path) -> None:
+    """A sling that still runs, outside any session or within one, has an end in the picture already."""
+    books = {"operator": operator(tmp_path), "mayor": mayor(tmp_path), "polecat": polecat(tmp_path)}
+    work = books["polecat"]
+    for name in ("operator", "mayor"):
+        book = books[name]
+        line = book.line("sling", 14, 14, "", attributes={"bead": name}, trace_id=book.run or OPERATOR)
+        (book.directory / "open").mkdir()
+        (book.directory / "open" / book.last).write_text(
+            line.replace(f'"endTimeUnixNano":"{at(14)}",', "") + "\n"
+        )
+        work.span("session.start", 15, 16, link=(book.run or OPERATOR, book.last))
+    assert "⇠ caused by sling operator in trace c0ffee11 · outside any session" in work.draw(160)
+    assert "⇠ caused by sling mayor in run 1b4e28ba · hq-mayor" in work.draw(160)
+    text = draw(work.journal, POLECAT)
+    assert len(re.findall("⇢ [BC]1 session.start in A", text)) == 2
+
+
+def test_a_link_within_one_trace_is_not_called_gone(tmp_path: Path) -> None:
+    """Other programs may link so."""
+    work = polecat(tmp_path)
+    work.span("exec", 2, 3, link=(POLECAT, work.span("exec", 1, 2)))
+    assert "caused by span" in work.draw(160)
+    assert "nothing of that" not in work.draw(160) + draw(work.journal, POLECAT)
 
 
 def test_a_cause_that_was_not_looked_for_is_said_to_be(
