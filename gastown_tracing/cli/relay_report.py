@@ -260,6 +260,7 @@ def _keeper(keeper: Facts) -> Iterator[tuple[str, str]]:
         return
     parts = [f"{keeper.get('live_sessions', 0)} live"]
     for key, words in (
+        ("found_sessions", "found in tmux"),
         ("closed_sessions", "closed"),
         ("moved", "moved to closed/"),
         ("removed_runs", "removed"),
