@@ -17,6 +17,7 @@ from gastown_tracing.journal import layout, markers, reader
 from gastown_tracing.sessions.ending import alone, close, is_closed, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 from gastown_tracing.sessions.run import handle_of, is_started, now_ns, record_start, write_pane
+from gastown_tracing.shims import tmux_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,6 +53,7 @@ def reap(
     if writing:
         for hour in layout.list_directory(journal.root + "/loose"):
             _sweep(f"{journal.root}/loose/{hour}")
+        tmux_prompt.sweep(journal, config.Config(env, journal.config_path), problems)
     meant = functools.partial(_meant, writing=writing)
     runs = [run for run in reader.open_runs(journal, meant=meant) if not run.closed and is_usable(run.info)]
     runs.sort(key=lambda run: (run.start_ns, run.trace_id))

@@ -78,30 +78,32 @@ def sent(call: "Call", place: "Place", keys: "Sequence[tuple[str, str]]", error:
 
 
 def sweep(
-    journal: Journal, config: "Config", note: "Callable[[str], None]", patience: float = PATIENCE
+    journal: Journal, config: Config, problems: "list[OSError]", patience: float = PATIENCE
 ) -> int:
     """Record the texts that have waited for `patience` seconds; return how many. Never raises.
 
-    For whoever tidies a journal of this process's own.
+    For whoever tidies a journal of his own. What cannot be written is added to `problems`, and waits on.
     """
     swept = 0
     for name in list_directory(journal.panes_dir):
         path = f"{journal.panes_dir}/{name}"
-        if not name.startswith(PREFIX):
-            continue
         try:
-            if time.time() - posix.stat(path).st_mtime < patience:
-                continue
-            with _Held(path) as held:
-                place = place_of(journal, name[len(PREFIX) : len(PREFIX) + 32])
-                if place is not None and held.lines:
-                    held.record(place, config, note)
-                    swept += 1
-                else:
-                    held.gone = True
-        except OSError as error:  # a full disk: the next sweep
-            note(f"a prompt waits on: {error}")
+            if name.startswith(PREFIX) and time.time() - posix.stat(path).st_mtime >= patience:
+                swept += _swept(journal, name, config)
+        except OSError as error:
+            problems.append(error)
     return swept
+
+
+def _swept(journal: Journal, name: str, config: Config) -> bool:
+    """Record one text that has waited; return whether there was one of a run that is known."""
+    place = place_of(journal, name[len(PREFIX) : len(PREFIX) + 32])
+    with _Held(f"{journal.panes_dir}/{name}") as held:
+        waited = place is not None and bool(held.lines)
+        if place is not None and waited:
+            held.record(place, config, lambda _: None)
+        held.gone = True
+    return waited
 
 
 def place_of(journal: Journal, run_id: str) -> "Place | None":

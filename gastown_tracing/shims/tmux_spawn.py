@@ -161,7 +161,7 @@ class Spawn:
         wake(call.plan.telemetry, PROGRAM, at_once=True)
 
     def _record(self, handle: run.RunHandle, found: Mapping[str, str] | None) -> None:
-        """Write the records of a session that has begun, and its end, where tmux does not have it any more."""
+        """Write the records of a session that has begun; its end too, where tmux has it no more."""
         instantiated = bool(self._command.words)
         run.write_run(handle, self._env)
         if found is not None:

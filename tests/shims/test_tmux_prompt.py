@@ -38,7 +38,10 @@ def waiting(town: Town) -> list[Path]:
 
 def sweep(town: Town) -> int:
     """Do what the relay does with what has waited too long."""
-    return tmux_prompt.sweep(town.journal, Config({}), print, patience=0)
+    problems: list[OSError] = []
+    swept = tmux_prompt.sweep(town.journal, Config({}), problems, patience=0)
+    assert problems == []
+    return swept
 
 
 def test_text_escape_and_enter_are_one_prompt(town: Town) -> None:
