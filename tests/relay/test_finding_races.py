@@ -162,3 +162,20 @@ def test_the_relay_looks_with_the_settings_of_its_journal(
     house.keeper._look_at_sessions()
     assert house.keeper.status()["live_sessions"] == 1
     assert town.runs()["gt-demo-rust"].run.info["run_uuid"] == UUID
+
+
+def test_an_agent_that_was_put_in_a_shells_place_past_the_shim_is_the_first(town: Town) -> None:
+    """The shim saw the session, which began with a shell, and not the agent: no restart, one agent."""
+    town.spawn("gt-demo-rust", POLECAT)
+    handle = run.create_run(town.journal, role="polecat", rig="demo", env={}, work_dir="/", run_id=RUN)
+    socket, session_id = town.tmux(
+        "display", "-p", "-t", "gt-demo-rust", "#{socket_path} #{session_id}"
+    ).split()
+    pane = terminal.describe(socket, "gt-demo-rust", session_id, town.env)
+    assert pane
+    run.write_pane(handle, {**pane, "pane_pid": "1", "agents": "0"})
+    run.record_start(handle, instantiated=False)
+    assert (town.look(), town.look()) == (0, 0)
+    (data,) = town.runs().values()
+    assert (events(data), [span.name for span in data.spans]) == (BEGUN, ["session.start"])
+    assert run.pane_of(handle.directory)["agents"] == "1"

@@ -14,12 +14,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import shims_kit
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.reader import RunData, list_runs, read_run
 from tests.conftest import clean_environ
 from tests.processes import wait_until
-from tests.shims import shims_kit
 
 RUN = "3f2504e04f8941d39a0c0305e82c3301"
 ACTOR = "demo/polecats/rust"
