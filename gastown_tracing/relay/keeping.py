@@ -157,9 +157,10 @@ class Keeper:
                 self._log(f"closed run {item.run.trace_id}, which ended unseen: {item.liveness.evidence}")
         try:
             self._find(inspector, found, env)
-        except OSError as error:
-            problems.append(error)
-        self._say(f"cannot record what sessions did unseen: {problems[0]}" if problems else "")
+        except (OSError, ValueError, KeyError, TypeError) as error:  # or what a session says of itself
+            self._say(f"cannot record what sessions did unseen: {type(error).__name__}: {error}")
+            return
+        self._say(f"cannot close what ended unseen: {problems[0]}" if problems else "")
 
     def _find(self, inspector: Inspector, found: Sequence[Found], env: Mapping[str, str]) -> None:
         """Look for what nobody has told the journal: sessions, and prompts that no Enter has ended."""
@@ -169,10 +170,10 @@ class Keeper:
 
         if why_not_recorded(self._journal, env):
             return
-        self._finder = self._finder or Finder(self._journal, self._log)
-        self._found += self._finder.look(inspector, found, env)
         notes: list[str] = []
         tmux_prompt.sweep(self._journal, Config({}, self._journal.config_path), notes.append)
+        self._finder = self._finder or Finder(self._journal, self._log)
+        self._found += self._finder.look(inspector, found, env)
         if notes:
             raise OSError(notes[0])
 
