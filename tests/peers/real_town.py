@@ -213,15 +213,16 @@ class RealTown:
 
     def end(self) -> None:
         """End the town, and every process that has its home, each by its id."""
-        with contextlib.suppress(subprocess.TimeoutExpired, OSError):
-            self.run("gt", "down", "--force")
         for server in (self.base / "tmux").glob("tmux-*/*"):
             subprocess.run(
                 [self.places["tmux"], "-S", str(server), "kill-server"], capture_output=True, check=False
             )
-        for pid in self.processes():
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            for pid in self.processes():
+                with contextlib.suppress(OSError):
+                    os.kill(pid, number)
+            with contextlib.suppress(AssertionError):
+                wait_until(lambda: not self.processes(), f"the processes of {self.base} end", 5)
 
     def processes(self) -> list[int]:
         """Return the processes that have this town's home."""
