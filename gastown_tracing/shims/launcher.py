@@ -67,18 +67,34 @@ done
 exec "$@"
 """
 
-#: The second line of a script, the first one of anything else.
+#: The second line of a script; the first one of anything else.
 _READ = """\
-  _gt_trace_line=
+  _gt_trace_line= _gt_trace_script=
   if [ -f "$_gt_trace_file" ] && [ -r "$_gt_trace_file" ]; then
     {
       IFS= read -r _gt_trace_line
-      case $_gt_trace_line in "#!"*) IFS= read -r _gt_trace_line ;; esac
+      case $_gt_trace_line in "#!"*) _gt_trace_script=1; IFS= read -r _gt_trace_line ;; esac
     } <"$_gt_trace_file"
   fi
 """
-#: The next program of this name on PATH, from our own place on: one that looks for the next one, as we do,
-#: would otherwise be found by us and find us. Only where there is none behind us, the first of all.
+#: A script of this name may itself look for the next program of its name, and find us again. So it is told
+#: who handed which call over to it, in a variable that no other program gets; when the same call, by the
+#: lengths of its words, comes back from it, it is passed over.
+_RETURNED = """\
+  if [ -n "$_gt_trace_script" ]; then
+    _gt_trace_call=$_gt_trace_file:
+    for _gt_trace_word in "$@"; do _gt_trace_call=$_gt_trace_call.${#_gt_trace_word}; done
+    case ${GT_TRACE_HANDED-} in
+    *" $_gt_trace_call")
+      _gt_trace_line=
+      if [ -r "/proc/$PPID/stat" ]; then IFS= read -r _gt_trace_line <"/proc/$PPID/stat"; fi
+      _gt_trace_line=${_gt_trace_line##*) ? }
+      case " $$ $PPID ${_gt_trace_line%% *} " in *" ${GT_TRACE_HANDED%% *} "*) continue ;; esac ;;
+    esac
+  fi
+"""
+#: The next program of this name on PATH, from our own place on: one in front of us may have found us. Only
+#: where there is none behind us, the first of all.
 _FIND = """\
 _gt_trace_rest=$PATH: _gt_trace_real= _gt_trace_own= _gt_trace_denied=
 while [ -n "$_gt_trace_rest" ]; do
@@ -90,7 +106,8 @@ while [ -n "$_gt_trace_rest" ]; do
   if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_own" ]; then continue; fi
 {read}\
   case $_gt_trace_line in {mark}*) continue ;; esac
-  _gt_trace_real=$_gt_trace_file
+{returned}\
+  _gt_trace_real=$_gt_trace_file _gt_trace_told=${{_gt_trace_script:+$_gt_trace_call}}
   [ -z "$_gt_trace_own" ] || break
 done
 if [ -z "$_gt_trace_real" ]; then
@@ -98,6 +115,7 @@ if [ -z "$_gt_trace_real" ]; then
   echo {program}: command not found >&2
   exit 127
 fi
+if [ -n "$_gt_trace_told" ]; then export GT_TRACE_HANDED="$$ $_gt_trace_told"; fi
 """
 
 #: Whether telemetry may be on, as `config` has it, in a run or a town; Python knows for certain. The town is
@@ -182,7 +200,7 @@ def shim(program: str, shell: str = "") -> str:
     )
     rules = table.decide(program)
     unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
-    common = {"program": program, "mark": shlex.quote(MARK), "read": _READ}
+    common = {"program": program, "mark": shlex.quote(MARK), "read": _READ, "returned": _RETURNED}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
     lines = [
         f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",

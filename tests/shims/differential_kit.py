@@ -25,8 +25,8 @@ mv "$STAND_IN/$$.noting" "$STAND_IN/$$.noted"
 read -r code <"$STAND_IN/code"
 case $code in -*) kill $code $$; sleep 60 ;; *) exit $code ;; esac"""
 
-#: What we put into an environment, and what the shell in front changes.
-OURS = {b"TRACEPARENT", b"TRACESTATE", b"BAGGAGE", b"GT_RUN"}
+#: What we put into an environment (the last one: into a script's), and what the shell in front changes.
+OURS = {b"TRACEPARENT", b"TRACESTATE", b"BAGGAGE", b"GT_RUN", b"GT_TRACE_HANDED"}
 SHELLS = {b"SHLVL", b"_", b"PWD", b"OLDPWD"}
 RESOURCE = b"OTEL_RESOURCE_ATTRIBUTES"
 

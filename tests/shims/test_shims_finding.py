@@ -73,20 +73,35 @@ def test_a_shim_that_is_last_or_not_on_path(here: Env, shell: str, tmp_path: Pat
     assert run([shim, "fetch"], here, f"{path}:{tmp_path}/real").stdout == "real/git fetch\n"
 
 
-def test_the_program_behind_the_shim_comes_before_one_in_front_of_it(
-    here: Env, shell: str, tmp_path: Path
+@pytest.mark.parametrize("how", ["exec ", "", "true; "], ids=["exec", "child", "later"])
+def test_a_script_that_looks_for_the_next_of_its_name(
+    how: str, here: Env, shell: str, tmp_path: Path
 ) -> None:
-    """Whoever hands a call on to the next of its name, as we do, is not handed it back."""
+    """Whoever hands a call on, as we do, is not handed it back, wherever it stands."""
     path = shims(tmp_path / "shims", "git", shell=shell)
-    before, real = tmp_path / "before", named(tmp_path / "real")
-    # It runs the first program of its name that is not itself, and leaves PATH as it is.
     script(
-        before / "git",
+        tmp_path / "script" / "git",
         'rest=$PATH:; while [ "$rest" ]; do file=${rest%%:*}/git; rest=${rest#*:}; '
-        '[ -x "$file" ] && ! [ "$file" -ef "$0" ] && exec "$file" "$@"; done',
+        f'[ ! -x "$file" ] || [ "$file" -ef "$0" ] || {{ {how}"$file" "$@"; exit; }}; done; exit 3',
     )
-    done = run(["git", "fetch"], here, f"{before}:{path}:{real.parent}:{REST}")
-    assert done.stdout == "real/git fetch\n"
+    real = named(tmp_path / "real")
+    for words in (["git", "fetch"], ["git", "rev-parse"]):
+        for order in (f"{path}:{tmp_path}/script", f"{tmp_path}/script:{path}"):
+            done = run(words, here, f"{order}:{real.parent}:{REST}")
+            assert (done.stdout, done.stderr) == (f"real/git {words[1]}\n", "")
+    done = run(["git", "fetch"], here, f"{path}:{tmp_path}/script")
+    assert done.stderr == "git: command not found\n"
+
+
+def test_a_script_is_found_again_by_what_the_program_starts(here: Env, shell: str, tmp_path: Path) -> None:
+    """A hook of the real program comes to the script as the first call did."""
+    path = shims(tmp_path / "shims", "git", shell=shell)
+    real = tmp_path / "real" / "git"
+    script(tmp_path / "script" / "git", f'echo script "$@"; exec {real} "$@"')
+    script(tmp_path / "hook", "git push")
+    script(real, f'echo real "$@"; [ "$1" = push ] || {tmp_path}/hook')
+    done = run(["git", "fetch"], here, f"{path}:{tmp_path}/script:{REST}")
+    assert done.stdout.split("\n") == ["script fetch", "real fetch", "script push", "real push", ""]
 
 
 def test_relative_and_empty_entries_of_path(here: Env, shell: str, tmp_path: Path) -> None:
