@@ -7,7 +7,6 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from gastown_tracing.config import Config
 from gastown_tracing.relay.living import living
 from gastown_tracing.relay.moving import Mover
 from gastown_tracing.relay.retention import Retention
@@ -158,24 +157,19 @@ class Keeper:
         try:
             self._find(inspector, found, env)
         except (OSError, ValueError, KeyError, TypeError) as error:  # or what a session says of itself
-            self._say(f"cannot record what sessions did unseen: {type(error).__name__}: {error}")
+            self._say(f"cannot look for sessions: {type(error).__name__}: {error}")
             return
-        self._say(f"cannot close what ended unseen: {problems[0]}" if problems else "")
+        self._say(f"cannot record what sessions did unseen: {problems[0]}" if problems else "")
 
     def _find(self, inspector: Inspector, found: Sequence[Found], env: Mapping[str, str]) -> None:
-        """Look for what nobody has told the journal: sessions, and prompts that no Enter has ended."""
+        """Look for the sessions of which nobody has told the journal."""
         from gastown_tracing.relay.finding import Finder  # the same
         from gastown_tracing.sessions.reaping import why_not_recorded
-        from gastown_tracing.shims import tmux_prompt
 
         if why_not_recorded(self._journal, env):
             return
-        notes: list[str] = []
-        tmux_prompt.sweep(self._journal, Config({}, self._journal.config_path), notes.append)
         self._finder = self._finder or Finder(self._journal, self._log)
         self._found += self._finder.look(inspector, found, env)
-        if notes:
-            raise OSError(notes[0])
 
     def _environment(self) -> dict[str, str]:
         """Return the environment for tmux: the relay's, and where config.json says that its sockets are."""
