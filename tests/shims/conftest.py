@@ -25,11 +25,42 @@ def launcher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
+#: A shim in front of any command: whatever bd prints is read, so its pipes are teed.
+ANY_SHIM = """\
+#!/bin/bash -p
+[ /dev/fd/2 -ef "$0" ] && exec 2>&-
+file=$1
+case $1 in */* | "") ;; *) file=$(type -P -- "$1") || file=/nowhere/$1 ;; esac
+export GT_LOG_BD_OUTPUT=true GT_ROOT=/town
+exec "{launcher}" --shim bd --file "$file" -- "$@"
+"""
+
+
+@pytest.fixture(scope="session")
+def any_shim(launcher_file: Path) -> Path:
+    """Return a script that runs any command as bd's shim runs bd."""
+    file = launcher_file.parent / "any shim"
+    file.write_text(ANY_SHIM.format(launcher=launcher_file))
+    file.chmod(0o755)
+    return file
+
+
 @pytest.fixture(params=["launcher", "gt-trace"])
 def runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
     """Return the words before a command that has to be recorded: by the launcher, and by the console
     script."""
-    if request.param == "launcher":
+    return words_before(request.param, launcher_file)
+
+
+@pytest.fixture(params=["launcher", "gt-trace", "tee"])
+def any_runner(request: pytest.FixtureRequest, launcher_file: Path, any_shim: Path) -> list[str]:
+    """Return the same, and what runs a command as a shim that reads its output."""
+    return [str(any_shim)] if request.param == "tee" else words_before(request.param, launcher_file)
+
+
+def words_before(kind: str, launcher_file: Path) -> list[str]:
+    """Return the words before a command by one of these ways."""
+    if kind == "launcher":
         return [str(launcher_file), "--"]
     script = shutil.which("gt-trace", path=str(Path(sys.executable).parent))
     return [*([script] if script else [sys.executable, "-m", "gastown_tracing.cli"]), "exec", "--"]

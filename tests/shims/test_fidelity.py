@@ -46,36 +46,38 @@ ROWS: dict[str, list[bytes | str]] = {
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.replace(" ", "-"))
-def test_a_command_behaves_the_same(row: str, runner: list[str], env: Env, tmp_path: Path) -> None:
+def test_a_command_behaves_the_same(row: str, any_runner: list[str], env: Env, tmp_path: Path) -> None:
     """Exit code, both outputs and everything inherited are what they are without us."""
     script = tmp_path / "script"
     script.write_text("echo run by $0 with $#\n")
     script.chmod(0o755)
     argv = [word if isinstance(word, bytes) else word.replace("{script}", str(script)) for word in ROWS[row]]
     plain = outcome(["env"], argv, env, cwd=tmp_path, umask=0o27)
-    assert outcome(runner, argv, env, cwd=tmp_path, umask=0o27) == plain
+    assert outcome(any_runner, argv, env, cwd=tmp_path, umask=0o27) == plain
 
 
-def test_every_exit_code(runner: list[str], env: Env) -> None:
+def test_every_exit_code(any_runner: list[str], env: Env) -> None:
     """Codes 0 to 255 come back as they are."""
-    assert [outcome(runner, ["sh", "-c", f"exit {code}"], env)[0] for code in range(256)] == list(range(256))
+    assert [outcome(any_runner, ["sh", "-c", f"exit {code}"], env)[0] for code in range(256)] == list(
+        range(256)
+    )
 
 
 @pytest.mark.parametrize(
     "name", ["TERM", "KILL", "INT", "HUP", "QUIT", "ABRT", "SEGV", "USR1", "PIPE", "ALRM", "XFSZ"]
 )
-def test_death_by_signal(name: str, runner: list[str], env: Env, tmp_path: Path) -> None:
+def test_death_by_signal(name: str, any_runner: list[str], env: Env, tmp_path: Path) -> None:
     """The caller sees a death by the same signal."""
     number = signal.Signals[f"SIG{name}"]
-    assert outcome(runner, ["sh", "-c", f"kill -{name} $$; sleep 5"], env, cwd=tmp_path)[0] == -number
+    assert outcome(any_runner, ["sh", "-c", f"kill -{name} $$; sleep 5"], env, cwd=tmp_path)[0] == -number
 
 
 @pytest.mark.parametrize(
     "ignored", [signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE]
 )
-def test_the_callers_ignored_and_blocked_signals(ignored: int, runner: list[str], env: Env) -> None:
+def test_the_callers_ignored_and_blocked_signals(ignored: int, any_runner: list[str], env: Env) -> None:
     """What the caller ignores or blocks the command ignores or blocks, and nothing else."""
-    if ignored == signal.SIGPIPE and "exec" in runner:
+    if ignored == signal.SIGPIPE and "exec" in any_runner:
         pytest.skip(
             "Python has forgotten whether SIGPIPE was ignored before it started; the launcher asks before"
         )
@@ -90,7 +92,7 @@ def test_the_callers_ignored_and_blocked_signals(ignored: int, runner: list[str]
         # posix_spawn(3) ignores signals 32 and 33, which are the C library's own and nobody can use.
         return [int(line.split()[1], 16) & ~(3 << 31) for line in lines]
 
-    assert seen(runner) == seen([])
+    assert seen(any_runner) == seen([])
 
 
 def test_the_environment(runner: list[str], env: Env) -> None:
@@ -139,7 +141,7 @@ def test_an_entry_without_a_name(runner: list[str], env: Env, tmp_path: Path) ->
 
 @pytest.mark.parametrize("hostile", ["config.json", "on", "VERSION"])
 def test_another_users_journal_cannot_hold_the_command(
-    hostile: str, runner: list[str], env: Env, journal_root: Path
+    hostile: str, any_runner: list[str], env: Env, journal_root: Path
 ) -> None:
     """A pipe where a file should be, in somebody else's journal: nobody waits for its other end."""
     if os.geteuid() != 0:
@@ -151,7 +153,7 @@ def test_another_users_journal_cannot_hold_the_command(
     for path in (journal_root, *journal_root.iterdir()):
         os.chown(path, 65534, 65534)
     env["GT_OTEL_DEBUG"] = "1"
-    code, out, err = outcome(runner, ["sh", "-c", "echo ran; exit 3"], env)
+    code, out, err = outcome(any_runner, ["sh", "-c", "echo ran; exit 3"], env)
     assert (code, out) == (3, b"ran\n")
     assert b"another user" in err
 
@@ -160,30 +162,32 @@ def test_another_users_journal_cannot_hold_the_command(
     ("argv", "code"),
     [([""], 127), (["/no/such/file"], 127), (["no-such-command"], 127), (["/"], 126), (["/etc/passwd"], 126)],
 )
-def test_commands_that_cannot_be_run(argv: list[bytes | str], code: int, runner: list[str], env: Env) -> None:
+def test_commands_that_cannot_be_run(
+    argv: list[bytes | str], code: int, any_runner: list[str], env: Env
+) -> None:
     """Not found is 127, not executable 126, with one line that says so; with telemetry off as well."""
     for environment in (env, {**env, "OTEL_SDK_DISABLED": "true"}):
-        returncode, out, err = outcome(runner, argv, environment)
+        returncode, out, err = outcome(any_runner, argv, environment)
         assert (returncode, out) == (code, b"")
         assert err.count(b"\n") == 1
         assert str(argv[0]).encode() in err
         assert outcome(["env"], argv, environment)[0] == code
 
 
-def test_binary_data_passes_through(runner: list[str], env: Env) -> None:
+def test_binary_data_passes_through(any_runner: list[str], env: Env) -> None:
     """A megabyte of any bytes goes in and comes out."""
     data = os.urandom(1 << 20)
-    assert outcome(runner, ["cat"], env, input=data) == (0, data, b"")
+    assert outcome(any_runner, ["cat"], env, input=data) == (0, data, b"")
 
 
 @pytest.mark.parametrize("closing", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
-def test_closed_streams_stay_closed(closing: str, runner: list[str], env: Env, tmp_path: Path) -> None:
+def test_closed_streams_stay_closed(closing: str, any_runner: list[str], env: Env, tmp_path: Path) -> None:
     """A stream that the caller closed is closed for the command, and nothing of ours takes its place."""
     script = (
         'cd /proc/self/fd; for f in 0 1 2; do [ -e $f ] && open="$open $f"; done; echo "open:$open" >"$0"'
     )
     seen = []
-    for words in ([], runner):
+    for words in ([], any_runner):
         file = tmp_path / f"seen by {len(words)}"
         closed = ["sh", "-c", f'exec "$@" {closing}', "sh", *words, "sh", "-c", script, str(file)]
         subprocess.run(closed, env=env, timeout=60, check=False)
@@ -191,10 +195,10 @@ def test_closed_streams_stay_closed(closing: str, runner: list[str], env: Env, t
     assert seen[0] == seen[1]
 
 
-def test_a_reader_that_goes_away_ends_the_command(runner: list[str], env: Env) -> None:
+def test_a_reader_that_goes_away_ends_the_command(any_runner: list[str], env: Env) -> None:
     """`… | head -1` ends the command with SIGPIPE, silently."""
     with subprocess.Popen(
-        [*runner, "yes"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*any_runner, "yes"], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         process.stdout.readline()
@@ -207,9 +211,9 @@ def test_a_reader_that_goes_away_ends_the_command(runner: list[str], env: Env) -
 @pytest.mark.parametrize(
     "name", ["INT", "TERM", "HUP", "QUIT", "USR1", "USR2", "TSTP", "CONT", "WINCH", "ALRM"]
 )
-def test_a_signal_to_us_reaches_the_command_once(name: str, runner: list[str], env: Env) -> None:
+def test_a_signal_to_us_reaches_the_command_once(name: str, any_runner: list[str], env: Env) -> None:
     """A signal that somebody sends to the wrapper alone is seen by the command, once."""
-    with python_child([*runner], "signals", env) as child:
+    with python_child([*any_runner], "signals", env) as child:
         child.expect("ready")
         os.kill(child.pid, signal.Signals[f"SIG{name}"])
         child.expect(f"SIG{name}")
@@ -218,11 +222,11 @@ def test_a_signal_to_us_reaches_the_command_once(name: str, runner: list[str], e
         assert child.wait() == 0
 
 
-def test_a_signal_in_the_first_milliseconds(runner: list[str], env: Env) -> None:
+def test_a_signal_in_the_first_milliseconds(any_runner: list[str], env: Env) -> None:
     """Whenever SIGTERM comes, the caller sees a death by SIGTERM, and the command does not live on."""
     for attempt in range(30):
         marker = f"60.{os.getpid()}{attempt:03}"
-        with subprocess.Popen([*runner, "sleep", marker], env=env, stderr=subprocess.PIPE) as process:
+        with subprocess.Popen([*any_runner, "sleep", marker], env=env, stderr=subprocess.PIPE) as process:
             until = time.monotonic() + attempt / 1500
             while time.monotonic() < until:
                 pass
@@ -244,11 +248,11 @@ def running(word: str) -> bool:
     return False
 
 
-def test_killed_with_9_the_command_dies_and_what_it_forked_does_not(runner: list[str], env: Env) -> None:
+def test_killed_with_9_the_command_dies_and_what_it_forked_does_not(any_runner: list[str], env: Env) -> None:
     """Without us kill -9 would have hit the command itself, and nothing else."""
     script = "sleep 300 >/dev/null 2>&1 </dev/null & echo $$ $!; exec sleep 300"
     with subprocess.Popen(
-        [*runner, "sh", "-c", script], env=env, stdout=subprocess.PIPE, text=True
+        [*any_runner, "sh", "-c", script], env=env, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         command, forked = (int(word) for word in process.stdout.readline().split())
@@ -259,10 +263,10 @@ def test_killed_with_9_the_command_dies_and_what_it_forked_does_not(runner: list
         os.kill(forked, signal.SIGKILL)
 
 
-def test_a_caller_with_a_deadline_gets_away(runner: list[str], env: Env) -> None:
+def test_a_caller_with_a_deadline_gets_away(any_runner: list[str], env: Env) -> None:
     """A caller that kills and then reads to the end is not held by a command that would go on."""
     with subprocess.Popen(
-        [*runner, "sh", "-c", "echo up; exec sleep 300"], env=env, stdout=subprocess.PIPE
+        [*any_runner, "sh", "-c", "echo up; exec sleep 300"], env=env, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"up\n"
@@ -312,30 +316,30 @@ def test_no_size_of_arguments_is_lost(runner: list[str], env: Env, tmp_path: Pat
 
 
 @pytest.mark.parametrize("value", ["C", "POSIX", "xx_YY.UTF-8", "C.UTF-8"])
-def test_the_locale_is_the_callers(value: str, runner: list[str], env: Env) -> None:
+def test_the_locale_is_the_callers(value: str, any_runner: list[str], env: Env) -> None:
     """Python overwrites LC_CTYPE where the locale is C; the command gets what it was."""
     bare = {name: text for name, text in env.items() if name != "LANG" and not name.startswith("LC_")}
     argv: list[bytes | str] = ["sh", "-c", "echo $LC_CTYPE"]
-    assert outcome(runner, argv, {**bare, "LC_CTYPE": value})[1].decode().strip() == value
+    assert outcome(any_runner, argv, {**bare, "LC_CTYPE": value})[1].decode().strip() == value
 
 
-def test_a_write_of_ours_that_fails_is_nobodys_signal(runner: list[str], env: Env) -> None:
+def test_a_write_of_ours_that_fails_is_nobodys_signal(any_runner: list[str], env: Env) -> None:
     """The journal's file over the limit of file sizes: the SIGXFSZ is ours, the command does not get it."""
-    outcome(runner, ["true"], env)
+    outcome(any_runner, ["true"], env)
     for _ in range(5):
         argv: list[bytes | str] = ["sh", "-c", "sleep 0.05; exit 3"]
         code = outcome(
-            runner, argv, env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
+            any_runner, argv, env, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (512, 512))
         )[0]
         assert code == 3
 
 
-def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(runner: list[str], env: Env) -> None:
+def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(any_runner: list[str], env: Env) -> None:
     """A command that closes its streams, or a pipe of the caller's, lets go of them although it goes on."""
     reader, writer = os.pipe()
     # Not in sh: dash knows descriptors of one digit only.
     closing = f"os.write(1, b'out\\n'); [os.close(number) for number in (0, 1, 2, {writer})]"
-    words = [*runner, sys.executable, "-c", f"import os, time; {closing}; time.sleep(300)"]
+    words = [*any_runner, sys.executable, "-c", f"import os, time; {closing}; time.sleep(300)"]
     with subprocess.Popen(words, env=env, stdout=subprocess.PIPE, pass_fds=(writer,)) as process:
         os.close(writer)
         assert process.stdout is not None
@@ -346,7 +350,7 @@ def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(runner: lis
     os.close(reader)
 
 
-def test_a_command_that_has_become_another_user(runner: list[str], env: Env, tmp_path: Path) -> None:
+def test_a_command_that_has_become_another_user(any_runner: list[str], env: Env, tmp_path: Path) -> None:
     """A signal that we may not hand on is the caller's affair; we go on waiting for the command."""
     if os.geteuid() != 0 or shutil.which("setpriv") is None:
         pytest.skip("only root can make a process that root's own signals do not reach")
@@ -354,7 +358,7 @@ def test_a_command_that_has_become_another_user(runner: list[str], env: Env, tmp
         "import os, sys, time; os.setresuid(65534, 65534, 65534); print('up', flush=True); sys.stdin.read()"
     )
     without_kill = ["setpriv", "--bounding-set", "-kill", "--inh-caps", "-kill"]
-    words = [*without_kill, *runner, sys.executable, "-c", script]
+    words = [*without_kill, *any_runner, sys.executable, "-c", script]
     with subprocess.Popen(
         words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
@@ -368,7 +372,7 @@ def test_a_command_that_has_become_another_user(runner: list[str], env: Env, tmp
         assert process.stderr.read() == b""
 
 
-def test_where_there_is_no_room_for_two_processes_the_command_runs(runner: list[str], env: Env) -> None:
+def test_where_there_is_no_room_for_two_processes_the_command_runs(any_runner: list[str], env: Env) -> None:
     """At the limit of processes we cannot start the command beside us: it takes our place."""
     if (
         os.geteuid() != 0
@@ -386,40 +390,40 @@ def test_where_there_is_no_room_for_two_processes_the_command_runs(runner: list[
         "--ambient-caps",
         "+dac_override",
     ]
-    words = [*become, "prlimit", "--nproc=1", *runner]
+    words = [*become, "prlimit", "--nproc=1", *any_runner]
     assert outcome(words, ["/bin/echo", "x"], {**env, "GT_OTEL_JOURNAL": "/tmp/none/of/yours"})[:2] == (
         0,
         b"x\n",
     )
 
 
-def test_switched_off_nothing_of_us_is_left(runner: list[str], env: Env, journal_root: Path) -> None:
+def test_switched_off_nothing_of_us_is_left(any_runner: list[str], env: Env, journal_root: Path) -> None:
     """With telemetry off the wrapper becomes the command: the same process and environment."""
     off = {**env, "OTEL_SDK_DISABLED": "true"}
     with subprocess.Popen(
-        [*runner, "sh", "-c", "echo $$"], env=off, stdout=subprocess.PIPE, text=True
+        [*any_runner, "sh", "-c", "echo $$"], env=off, stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         assert int(process.stdout.read()) == process.pid
-    assert outcome(runner, ["env", "-0"], off)[1].count(b"TRACEPARENT") == 0
+    assert outcome(any_runner, ["env", "-0"], off)[1].count(b"TRACEPARENT") == 0
     assert not journal_root.exists()
 
 
-def test_the_operators_switch(runner: list[str], env: Env, journal_root: Path) -> None:
+def test_the_operators_switch(any_runner: list[str], env: Env, journal_root: Path) -> None:
     """A journal without `on` is switched off, whatever the environment says."""
-    outcome(runner, ["true"], env)
+    outcome(any_runner, ["true"], env)
     (journal_root / "on").unlink()
     before = sorted(journal_root.rglob("*.jsonl"))
     sizes = [file.stat().st_size for file in before]
-    assert outcome(runner, ["env"], env)[1].count(b"TRACEPARENT") == 0
+    assert outcome(any_runner, ["env"], env)[1].count(b"TRACEPARENT") == 0
     assert [file.stat().st_size for file in before] == sizes
 
 
-def test_the_process_group_is_the_callers(runner: list[str], env: Env) -> None:
+def test_the_process_group_is_the_callers(any_runner: list[str], env: Env) -> None:
     """The command is in the wrapper's own process group and session, as a shell's job control needs it."""
     script = "import os; print(os.getpgrp(), os.getsid(0))"
     with subprocess.Popen(
-        [*runner, sys.executable, "-c", script],
+        [*any_runner, sys.executable, "-c", script],
         env=env,
         stdout=subprocess.PIPE,
         text=True,
@@ -429,13 +433,13 @@ def test_the_process_group_is_the_callers(runner: list[str], env: Env) -> None:
         assert process.stdout.read().split() == [str(process.pid)] * 2
 
 
-def test_a_failure_to_record_is_silent_unless_asked(runner: list[str], env: Env, tmp_path: Path) -> None:
+def test_a_failure_to_record_is_silent_unless_asked(any_runner: list[str], env: Env, tmp_path: Path) -> None:
     """A journal that cannot be made changes nothing; GT_OTEL_DEBUG says what went wrong."""
     blocked = tmp_path / "file"
     blocked.write_text("")
     env["GT_OTEL_JOURNAL"] = str(blocked / "journal")
-    assert outcome(runner, ["sh", "-c", "echo out; exit 3"], env) == (3, b"out\n", b"")
-    code, out, err = outcome(runner, ["sh", "-c", "echo out; exit 3"], {**env, "GT_OTEL_DEBUG": "1"})
+    assert outcome(any_runner, ["sh", "-c", "echo out; exit 3"], env) == (3, b"out\n", b"")
+    code, out, err = outcome(any_runner, ["sh", "-c", "echo out; exit 3"], {**env, "GT_OTEL_DEBUG": "1"})
     assert (code, out) == (3, b"out\n")
     assert b"not recorded" in err
 
