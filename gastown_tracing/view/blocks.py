@@ -60,6 +60,11 @@ class _Blocks(Screen):
                     "link",
                 ),
             ]
+        if (pending := self.picture.pending) is not None:
+            yield [
+                (f"waiting {text.duration(pending.age_ns)}", "bold"),
+                (f"{pending.title} in {pending.block}: {pending.words}", "bead"),
+            ]
 
 
 def _head(block: Block) -> Iterator[tuple[str, str]]:

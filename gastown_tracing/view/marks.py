@@ -74,10 +74,14 @@ def _marks(blocks: list[Block], edges: list[Edge]) -> dict[int, str]:
 
 
 def _link(node: Node, block: Block, mark: str, wait: tuple[int, int], *, effect: bool = False) -> Link:
-    title = titles.far(node.name, node.span.attributes) if node.span else node.title
-    link = Link(block.trace.trace_id, node.span_id, effect, title, name(block.trace))
+    link = Link(block.trace.trace_id, node.span_id, effect, called(node), name(block.trace))
     link.mark, link.block, (link.since_ns, link.until_ns) = mark, block.label, wait
     return link
+
+
+def called(node: Node) -> str:
+    """Return what a node is called where a link names it."""
+    return titles.far(node.name, node.span.attributes) if node.span else node.title
 
 
 def name(trace: Trace) -> str:

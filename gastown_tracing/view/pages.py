@@ -45,6 +45,9 @@ class _Page(html.Page):
         if (wait := self.picture.longest) is not None:
             said = f"{waited(wait.link)} · {wait.link.mark} {wait.cause} ⇢ {wait.link.title} in {wait.block}"
             yield "Longest wait", said, "bead"
+        if (pending := self.picture.pending) is not None:
+            said = f"{pending.title} in {pending.block}: {pending.words}"
+            yield "Waiting", f"{text.duration(pending.age_ns)} · {said}", "bead"
 
     def _block(self, block: Block) -> Iterator[dict[str, Any]]:
         """Yield the row of a block and those below it."""

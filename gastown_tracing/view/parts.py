@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gastown_tracing.view import shape
+from gastown_tracing.view import shape, titles
 from gastown_tracing.view.model import Node, Trace
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ _Key = tuple[str, str]
 class Block:
     """One trace of a picture: `label` begins its marks, `whole` says that all of it is drawn.
 
-    `spans` and `errors` count what of it does, `began_ns` is when that began. `meanwhile` is what a session
-    did while something waited for it.
+    `spans`, `errors` and `live` count what of it does, `began_ns` is when that began. `meanwhile` is what a
+    session did while something waited for it.
     """
 
     label: str
@@ -42,12 +42,14 @@ class Block:
     asked: bool = False
     spans: int = 0
     errors: int = 0
+    live: int = 0
     began_ns: int = 0
     meanwhile: list[Node] = field(default_factory=list)
 
     def count(self) -> None:
         """Count what is in the tree now, and what was done meanwhile."""
         nodes = [node for node, _ in self.trace.walk()]
+        self.live = sum(node.state == "live" for node in drawn(self))
         self.spans = len(nodes) + sum(node.spans for node in self.meanwhile)
         self.errors = sum(node.state == "error" for node in nodes) + sum(
             node.errors for node in self.meanwhile
@@ -134,18 +136,10 @@ def _keep(block: Block, part: Callable[[Node], bool], edges: list[Edge]) -> None
 
 def _part(block: Block, edges: list[Edge], story: Story) -> Callable[[Node], bool]:
     """Return what says of a node of a trace whether it has a part in the story."""
-    wanted: set[int] = set()
-    stretches = []
-    firsts: dict[int, Node] = {}
-    for edge in edges:
-        if edge.cause_block is block:
-            wanted.add(id(edge.cause))
-        if edge.effect_block is block:
-            wanted.add(id(edge.effect))
-            first = firsts.setdefault(id(edge.cause), edge.effect)
-            if first is not edge.effect and _acts(edge.effect):
-                stretches.append((first.start_ns, edge.effect.end_ns))
-    inside = _Within(stretches)
+    wanted = {id(edge.cause) for edge in edges if edge.cause_block is block}
+    mine = [edge for edge in edges if edge.effect_block is block]
+    wanted |= {id(edge.effect) for edge in mine}
+    inside = _Within(_stretches(mine, block.trace.axis_end_ns))
     made = story.made[1] if story.made[0] == block.trace.trace_id else ""
 
     def has_part(node: Node) -> bool:
@@ -159,10 +153,27 @@ def _part(block: Block, edges: list[Edge], story: Story) -> Callable[[Node], boo
     return has_part
 
 
-def _acts(node: Node) -> bool:
-    """Say whether an effect is more than a look at what its cause had made."""
-    facts = node.span.attributes if node.span else {}
-    return facts.get("subcommand") != "show" and facts.get("operation") != "read"
+def _stretches(edges: list[Edge], end_ns: int) -> Iterator[tuple[int, int]]:
+    """Yield the times in which a session dealt with a cause: from its first effect there to its last.
+
+    Looks alone are no dealing. A merge that was taken is dealt with until it is closed, or till now.
+    """
+    effects: dict[int, list[Edge]] = {}
+    for edge in edges:
+        effects.setdefault(id(edge.cause), []).append(edge)
+    for found in effects.values():
+        acts = [edge.effect for edge in found if _said(edge.effect, "subcommand") != "show"]
+        acts = [node for node in acts if _said(node, "operation") != "read"]
+        begin = found[0].effect.start_ns
+        if titles.MERGE_REQUEST in _said(found[0].cause, "args") and acts:
+            closed = [node.end_ns for node in acts if _said(node, "subcommand") == "close"]
+            yield begin, max(closed, default=end_ns)
+        elif acts and acts[-1] is not found[0].effect:
+            yield begin, max(node.end_ns for node in acts)
+
+
+def _said(node: Node, name: str) -> str:
+    return titles.text(node.span.attributes.get(name)) if node.span else ""
 
 
 class _Within:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gastown_tracing.view import model, shape, text, titles
-from gastown_tracing.view.marks import Wait, hoist, put_marks
+from gastown_tracing.view.marks import Wait, called, hoist, put_marks
 from gastown_tracing.view.model import Trace
 from gastown_tracing.view.parts import MEANWHILE, Block, drawn, find_edges, fold, shown, take_part
 
@@ -23,12 +23,26 @@ _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 @dataclass(slots=True)
 class Picture:
-    """Blocks in the order of the screen; `all` is what they share, as a trace: axis, idle time, counts."""
+    """Blocks in the order of the screen; `all` is what they share, as a trace: axis, idle time, counts.
+
+    `longest` and `pending` are the longest waits, of what was taken in the end and of what was not.
+    """
 
     blocks: list[Block]
     all: Trace
     bead: str = ""
     longest: Wait | None = None
+    pending: Pending | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What was handed over longest ago and has not been taken: for how long, what, where, in words."""
+
+    age_ns: int
+    title: str
+    block: str
+    words: str
 
 
 def build(
@@ -53,7 +67,7 @@ def build(
         blocks.sort(key=lambda block: block.began_ns)
     for number, block in enumerate(blocks):
         block.label = _label(number)
-    longest = put_marks(blocks, edges)
+    longest, pending = put_marks(blocks, edges), _pending(blocks, now_ns)
     window = _window(blocks)
     gaps = model.gaps([node for block in blocks for node in drawn(block)], *window)
     linked = {id(node) for edge in edges for node in (edge.cause, edge.effect)}
@@ -64,7 +78,7 @@ def build(
         if levels is not None:
             hoist(block.trace, levels)
             shape.depth(block.trace, levels)
-    picture = Picture(blocks, _as_one(blocks, window, gaps), story.bead, longest)
+    picture = Picture(blocks, _as_one(blocks, window, gaps), story.bead, longest, pending)
     picture.all.chosen = failed or slow is not None or levels is not None
     picture.all.notes += _notes(story, picture.all)
     return picture
@@ -83,6 +97,15 @@ def _label(number: int) -> str:
         number, letter = divmod(number - 1, 26)
         label = _LETTERS[letter] + label
     return label
+
+
+def _pending(blocks: list[Block], now_ns: int) -> Pending | None:
+    """Return what has been waiting longest."""
+    waiting = [(node, block) for block in blocks for node, _ in block.trace.walk() if node.waits]
+    if not waiting:
+        return None
+    node, block = min(waiting, key=lambda found: found[0].end_ns)
+    return Pending(max(now_ns - node.end_ns, 0), called(node), block.label, node.waits)
 
 
 def _window(blocks: list[Block]) -> tuple[int, int]:
@@ -129,7 +152,7 @@ def _as_one(blocks: list[Block], window: tuple[int, int], gaps: list[tuple[int, 
         [root for trace in traces for root in trace.roots],
         sum(block.spans for block in blocks),
         sum(block.errors for block in blocks),
-        sum(trace.live for trace in traces),
+        sum(block.live for block in blocks),
         list(dict.fromkeys(skip for trace in traces for skip in trace.skipped)),
         gaps,
         folded=sum(trace.folded for trace in traces),

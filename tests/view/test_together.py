@@ -28,6 +28,7 @@ from story_kit import (
 from test_golden import compare
 from view_kit import Book, at
 
+from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.reader import Run
 from gastown_tracing.view import blocks, console, linked, marks, neighbours, together
@@ -330,6 +331,24 @@ def test_what_a_session_did_meanwhile_is_one_row(tmp_path: Path) -> None:
     assert "meanwhile" not in draw(books["polecat"].journal, "de-1tr", every=True)
 
 
+def test_a_merge_that_was_taken_is_followed_till_it_is_closed(tmp_path: Path) -> None:
+    """What the refinery does since it took the merge request is part of the story, in progress or not."""
+    line = a_merge(tmp_path, merged=False)["refinery"]
+    _, asked = index.bead_span(line.journal, "de-wisp-r9p") or ("", "")
+    taken = {"subcommand": "update", "args": "update de-wisp-r9p --claim"}
+    line.span("bd.call", 700, 701, attributes=taken, link=(POLECAT, asked))
+    line.span("git.operation", 720, 725, operation="fetch")
+    line.marker("gt.command", 730, live=True, command="refinery merge")
+    text = draw(line.journal, "de-1tr")
+    assert "git fetch" in text
+    assert "● gt refinery merge" in text
+    closed = {"subcommand": "close", "args": "close de-wisp-r9p"}
+    line.span("bd.call", 726, 727, attributes=closed, link=(POLECAT, asked))
+    text = draw(line.journal, "de-1tr")
+    assert "git fetch" in text
+    assert "gt refinery merge" not in text
+
+
 def test_mail_nobody_has_read_and_a_merge_nobody_has_taken_are_marked(tmp_path: Path) -> None:
     """Where the index names the span; once something links to it the mark is gone."""
     books = a_merge(tmp_path, merged=False)
@@ -338,7 +357,9 @@ def test_mail_nobody_has_read_and_a_merge_nobody_has_taken_are_marked(tmp_path: 
     text = work.draw(160)
     assert len(re.findall("⇢ not read yet, as far as is recorded", text)) == 1
     assert re.search(r"bd create .*\n.*⇢ not taken yet, as far as is recorded", text)
-    assert "not taken yet" in draw(work.journal, "de-1tr")
+    linked_text = draw(work.journal, "de-1tr")
+    assert re.search("bd create .*\n.*⇢ not taken yet, as far as is recorded", linked_text)
+    assert "waiting 1h 01m · mail send in B: not read yet, as far as is recorded\n" in linked_text
     taken = a_merge(tmp_path / "taken")
     assert "not taken" not in taken["polecat"].draw(160)
 
@@ -419,7 +440,7 @@ def test_log_records_stand_under_their_spans(tmp_path: Path, gt_trace: Command) 
     assert re.search(r"· \+10m 03s INFO bead\.create bead_id=de-wisp-r9p", text)
 
 
-def test_a_link_within_the_picture_is_never_left_hanging(tmp_path: Path) -> None:
+def test_a_link_within_the_linked_textis_never_left_hanging(tmp_path: Path) -> None:
     """A hundred reads of one message are one row, with one line for their cause, and are counted there."""
     chief, work = mayor(tmp_path), polecat(tmp_path)
     send = chief.span("mail", 0, 1, attributes={"operation": "send"})
