@@ -172,6 +172,8 @@ class _Aimed:
         return
 
     def after(self, error: str) -> None:
+        if self.place is None and self.call.made:
+            self.before()
         if self.place is not None:
             self.record(self.place, error)
 

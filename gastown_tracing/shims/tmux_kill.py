@@ -91,7 +91,8 @@ class Kill:
         call, pane = self._call, pane_of(directory)
         stop = stop_of(call)
         meant = stop_meant(directory, now_ns(info))
-        inside = call.plan.resolution.run_id == info["trace_id"]  # a part of what has to end
+        # Whoever ends the session that it runs in is a part of what has to end: nothing to wait for.
+        inside = not error and call.plan.resolution.run_id == info["trace_id"]
         if not (inside or self._has_ended(info, pane)):
             if not error:
                 note_stop(directory, stop)  # whoever finds it gone knows who told it

@@ -70,16 +70,18 @@ class Tmux:
 class Call:
     """One call of the tmux shim: the plan (settings, and our own place in a trace), tmux, and when it began.
 
-    `cause` is the span that we were called in, None where there is none.
+    `cause` is the span that we were called in, None where there is none. `made`: the line itself has begun a
+    run, of which its later commands may be.
     """
 
-    __slots__ = ("cause", "journal", "plan", "start_ns", "tmux")
+    __slots__ = ("cause", "journal", "made", "plan", "start_ns", "tmux")
 
     def __init__(self, plan: "Plan", tmux: Tmux) -> None:
         place = plan.resolution
         self.plan = plan
         self.tmux = tmux
         self.journal = plan.telemetry.journal
+        self.made = False
         self.start_ns = time.time_ns()
         self.cause = SpanContext(place.trace_id, place.parent_id, place.flags) if place.parent_id else None
 

@@ -167,6 +167,7 @@ class Spawn:
         if found is not None:
             run.write_pane(handle, pane_json(found, int(instantiated)))
         run.record_start(handle, instantiated=instantiated)
+        self._call.made = True
         if found is None:
             close(handle.journal, handle.trace_id, reason="exited", evidence="it ended as soon as it began")
 
