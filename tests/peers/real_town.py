@@ -1,8 +1,4 @@
-"""A real Gas Town in a directory of its own: gt, bd, dolt, git and tmux as they are, the agent a stand-in.
-
-`python -m tests.peers.real_town [FOLDER]…` works one bead from sling to done, with these folders (of shims)
-first on everybody's PATH, and says how many seconds it took.
-"""
+"""A real Gas Town in a directory of its own: gt, bd, dolt, git and tmux as they are, the agent a stand-in."""
 
 from __future__ import annotations
 
@@ -15,15 +11,15 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gastown_tracing.journal.layout import Journal
+from gastown_tracing.shims import install
 from tests.conftest import clean_environ
 from tests.processes import CHILDREN, wait_until
 
@@ -68,12 +64,15 @@ class Call:
 class RealTown:
     """A town under `base`; `first` are folders that come first on everybody's PATH.
 
-    Every process of a program in `counted` leaves a line in `calls`, whoever starts it by its name.
+    Every process of a program in `counted` leaves a line in `calls`, whoever starts it by its name. `claude`
+    is Claude Code itself, for the polecats; the others' agents are stand-ins. `settings` are variables more.
     """
 
     base: Path
     first: list[str] = field(default_factory=list)
     counted: tuple[str, ...] = ()
+    claude: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.root, self.home, self.agents = self.base / "town", self.base / "home", self.base / "agents"
@@ -95,6 +94,7 @@ class RealTown:
             "LANG": "C.UTF-8",
             "GT_DOLT_PORT": str(self.port),
             "IS_SANDBOX": "1",  # Claude Code's word for: root may skip permissions here
+            **self.settings,
         }
 
     def run(self, *words: str, at: str = "", **variables: str) -> Done:
@@ -167,7 +167,8 @@ class RealTown:
         interpreter.symlink_to(os.path.realpath(sys.executable))
         words = [str(interpreter), "-I", "-S", str(CHILDREN / "agent.py"), str(self.agents), "claude"]
         script = self.base / "bin" / "claude"
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        real = f'case $GT_ROLE in */polecats/*) exec {shlex.quote(self.claude)} "$@" ;; esac\n'
+        script.write_text(f'#!/bin/sh\n{real if self.claude else ""}exec {shlex.join(words)} "$@"\n')
         script.chmod(0o755)
 
     def _write_counted(self, program: str, place: str) -> None:
@@ -244,10 +245,14 @@ def _free_port() -> int:
 
 @contextlib.contextmanager
 def real_town(
-    base: Path, first: list[str] | None = None, counted: tuple[str, ...] = ()
+    base: Path,
+    first: list[str] | None = None,
+    counted: tuple[str, ...] = (),
+    claude: str = "",
+    **settings: str,
 ) -> Iterator[RealTown]:
     """Build a town under `base`, and end it with the block."""
-    town = RealTown(base, list(first or ()), counted)
+    town = RealTown(base, list(first or ()), counted, claude, settings)
     try:
         town.build()
         yield town
@@ -255,34 +260,10 @@ def real_town(
         town.end()
 
 
-def sling_to_done(town: RealTown) -> dict[str, float]:
-    """Work one bead of a town; return the seconds of its steps, and `total`: all but the agent's thinking."""
-    bead = town.ok("bd", "create", "A task", "-t", "task", "-p", "1", "--json", at=RIG).json()["id"]
-    seconds: dict[str, float] = {}
-
-    def timed(what: str, run: Callable[[], Done]) -> None:
-        began = time.monotonic()
-        done = run()
-        seconds[what] = time.monotonic() - began
-        assert done.code == 0, (what, done)
-
-    timed("sling", lambda: town.run("gt", "sling", bead, RIG))
-    (actor,) = {place.name for place in town.agents.glob("*-polecats-*")}
-    for what, command in (
-        ("prime", "gt prime"),
-        ("show", f"bd show {bead}"),
-        ("work", "echo x >x && git add x && git commit -q -m x"),
-        ("done", "gt done"),
-    ):
-        timed(what, lambda command=command: town.agent(actor, command))  # type: ignore[misc]
-    return {**seconds, "total": sum(seconds.values())}
-
-
-def main(first: list[str]) -> None:
-    """Work one bead in a town that is there for that alone."""
-    with tempfile.TemporaryDirectory() as base, real_town(Path(base), first) as town:
-        print(json.dumps(sling_to_done(town)))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def install_shims(town: RealTown) -> Journal:
+    """Install shims as an operator does, and put them first on PATH; return the town's journal."""
+    town.ok(sys.executable, "-m", "gastown_tracing.cli", "shims", "install")
+    shims = town.home / ".local" / "share" / "gastown-tracing" / "shims"
+    town.first = [str(shims / program) for program in install.PROGRAMS]
+    (journal,) = (town.home / ".local" / "state" / "gastown-tracing").iterdir()
+    return Journal(str(journal))

@@ -5,7 +5,6 @@ Two towns work at once: one with shims, one without, which has to come to the sa
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,13 +13,11 @@ import pytest
 
 from gastown_tracing.journal.layout import Journal
 from tests.peers.played import Played, play
-from tests.peers.real_town import Call, RealTown, needs_town, real_town
+from tests.peers.real_town import Call, RealTown, install_shims, needs_town, real_town
 from tests.peers.real_town_expected import SESSIONS, STEPS
 from tests.peers.real_town_found import Found, expected_session, expected_step
 
 pytestmark = [pytest.mark.peer, needs_town, pytest.mark.xdist_group("real town")]
-
-GT_TRACE = [sys.executable, "-m", "gastown_tracing.cli"]
 
 
 @dataclass
@@ -35,13 +32,11 @@ class Seen:
     journals: list[str]
 
 
-def with_shims(town: RealTown) -> Played:
+def with_shims(town: RealTown) -> tuple[Played, Journal]:
     """Install the shims, and let everything happen behind them."""
-    town.ok(*GT_TRACE, "shims", "install")
-    shims = town.home / ".local" / "share" / "gastown-tracing" / "shims"
-    town.first = [str(shims / program) for program in ("bd", "gt", "git", "tmux")]
+    journal = install_shims(town)
     (town.base / "calls").unlink()
-    return play(town)
+    return play(town), journal
 
 
 @pytest.fixture(scope="module")
@@ -51,12 +46,10 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     with real_town(bases[0], counted=("gt", "bd")) as town, real_town(bases[1]) as other:
         with ThreadPoolExecutor() as pool:
             traced, untraced = pool.submit(with_shims, town), pool.submit(play, other)
-            played, plain = traced.result(), untraced.result()
+            (played, journal), plain = traced.result(), untraced.result()
         calls = town.calls()
         agents = {one.actor: str(town.started(one.actor)["env"].get("GT_RUN", "")) for one in SESSIONS}
-        state = town.home / ".local" / "state" / "gastown-tracing"
-        (journal,) = state.iterdir()
-        found = Found(Journal(str(journal)), played)
+        found = Found(journal, played)
         journals = [str(place) for place in other.home.glob(".local/state/gastown-tracing/*")]
         yield Seen(played, plain, found, calls, agents, journals)
 
