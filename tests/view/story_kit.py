@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from view_kit import Book
 
 from gastown_tracing.journal import index
-from gastown_tracing.journal.layout import Journal
 
 MAYOR, POLECAT, REFINERY, OTHER_POLECAT = (
     "1b4e28ba2fa14cd3883fd8ad1c5e5f10",
@@ -62,16 +60,16 @@ def outside(book: Book, name: str, start: float, end: float, parent: str = "", *
 
 
 def made(book: Book, bead: str, span_id: str, moment: float = 0) -> str:
-    """Note in the index which span made a bead, and write its log record; return the span's id."""
-    index.note_bead(book.journal, bead, book.run or OPERATOR, span_id)
+    """Note in the index which span made a bead, and write its log record; return the span's id.
+
+    A bead of a refinery's queue, `de-wisp-…`, is a merge request too.
+    """
+    span = {"trace_id": book.run or OPERATOR, "span_id": span_id}
+    for kind in (index.BEADS, index.MERGES) if bead.startswith("de-wisp-") else (index.BEADS,):
+        index.note(book.journal, kind, bead, span)
     if book.run:
         book.log("bead.create", moment, span_id, bead_id=bead)
     return span_id
-
-
-def noted(journal: Journal, bead: str) -> dict[str, str]:
-    """Return what the index says of a bead."""
-    return json.loads(json.dumps(index.look(journal, "beads", bead)))
 
 
 def a_merge(root: Path, *, merged: bool = True) -> dict[str, Book]:

@@ -31,7 +31,7 @@ from view_kit import Book, at
 from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.reader import Run
-from gastown_tracing.view import blocks, console, linked, marks, neighbours, together
+from gastown_tracing.view import blocks, console, linked, marks, neighbours, together, waiting
 from propagation.work import WorkContext, format_line
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -362,6 +362,23 @@ def test_mail_nobody_has_read_and_a_merge_nobody_has_taken_are_marked(tmp_path: 
     assert "waiting 1h 01m · mail send in B: not read yet, as far as is recorded\n" in linked_text
     taken = a_merge(tmp_path / "taken")
     assert "not taken" not in taken["polecat"].draw(160)
+
+
+def test_what_was_read_or_taken_outside_any_session_does_not_wait(tmp_path: Path) -> None:
+    """Such a command begins a trace and has no link; what it names is not said to wait."""
+    books = a_merge(tmp_path, merged=False)
+    assert "not taken yet" in books["polecat"].draw(160)
+    outside(books["operator"], "bd.call", 5000, 5001, subcommand="close", args="close de-wisp-r9p")
+    assert "not taken yet" not in books["polecat"].draw(160)
+
+
+def test_where_too_much_was_recorded_outside_nothing_is_said_to_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not looked at, so nobody knows."""
+    books = a_merge(tmp_path, merged=False)
+    monkeypatch.setattr(waiting, "SEARCHED", 100)
+    assert "not taken yet" not in books["polecat"].draw(160)
 
 
 def test_what_is_not_known_to_wait_is_not_said_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
