@@ -7,6 +7,7 @@ loaded after that. Whatever fails on our side, the command runs.
 
 import errno
 import posix
+import sys
 import time
 
 from gastown_tracing.shims import child
@@ -248,6 +249,7 @@ def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) ->
             wake(plan.telemetry, PROGRAM)
     if reading is not None:
         reading.close()
+    bundle = bundle or getattr(sys.meta_path[0], "stale", "")
     if bundle:
         _write_bundle(bundle)
     child.exit_as(status)

@@ -34,10 +34,9 @@ import sys
 from _frozen_importlib import ModuleSpec
 from errno import EACCES
 
-#: What is loaded at one go, each module after those that it imports: what decides, what finds the context,
-#: what encodes, what knows the events of commands, what records; what knows all events; what masks; what
-#: reads JSON, where there is any; and what a prime does beside its record.
-GROUPS = (
+#: What is loaded at one go, each module after those that it imports. First what may be needed before the
+#: command runs: what decides, what finds the context, what reads JSON, command lines and output.
+EARLY = (
     (
         "gastown_tracing",
         "gastown_tracing.journal",
@@ -61,19 +60,6 @@ GROUPS = (
         "gastown_tracing.identity",
         "gastown_tracing.shims.handing",
     ),
-    ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
-    (
-        "gastown_tracing.events",
-        "gastown_tracing.events.schema",
-        "gastown_tracing.events.outcomes",
-        "gastown_tracing.events.commands",
-        "gastown_tracing.events.values",
-        "gastown_tracing.events.semconv",
-    ),
-    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
-    ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
-    ("gastown_tracing.words", "gastown_tracing.masking"),
-    ("gastown_tracing.events.cleaning",),
     ("propagation.scan",),
     ("gastown_tracing.shims.seen", "gastown_tracing.shims.classify"),
     (
@@ -88,11 +74,7 @@ GROUPS = (
         "gastown_tracing.shims.gt_table",
         "gastown_tracing.shims.classify_gt",
     ),
-    (
-        "gastown_tracing.shims.saying",
-        "gastown_tracing.shims.git_table",
-        "gastown_tracing.shims.classify_git",
-    ),
+    ("gastown_tracing.shims.saying", "gastown_tracing.shims.git_table", "gastown_tracing.shims.classify_git"),
     ("propagation.tmux",),
     (
         "gastown_tracing.shims.tmux_table",
@@ -100,11 +82,28 @@ GROUPS = (
         "gastown_tracing.shims.tmux_place",
         "gastown_tracing.shims.tmux",
     ),
+    ("gastown_tracing.shims.tee",),
+)
+#: What is needed once it runs: what encodes, what knows the events of commands, what records; what knows all
+#: events; what masks; what a prime does beside its record; hooks.
+LATE = (
+    ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
+    (
+        "gastown_tracing.events",
+        "gastown_tracing.events.schema",
+        "gastown_tracing.events.outcomes",
+        "gastown_tracing.events.commands",
+        "gastown_tracing.events.values",
+        "gastown_tracing.events.semconv",
+    ),
+    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
+    ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
+    ("gastown_tracing.words", "gastown_tracing.masking"),
+    ("gastown_tracing.events.cleaning",),
     ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
     ("gastown_tracing.shims.tmux_keys", "gastown_tracing.shims.tmux_prompt"),
     ("gastown_tracing.shims.tmux_notes",),
     ("gastown_tracing.sessions.stops", "gastown_tracing.shims.tmux_stop"),
-    ("gastown_tracing.shims.tee",),
     ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
     ("gastown_tracing.journal.index", "gastown_tracing.journal.hooks", "gastown_tracing.shims.linking"),
     (
@@ -118,6 +117,7 @@ GROUPS = (
     ("gastown_tracing.shims.real",),
     ("gastown_tracing.hooks.primes",),
 )
+GROUPS = (*EARLY, *LATE)
 PROGRAM = "gastown_tracing/shims/main.py"
 
 
@@ -127,19 +127,35 @@ class Finder(Loader):
     importlib takes 0.1 ms a module; a module that is in `sys.modules` already costs nothing.
     """
 
-    __slots__ = ("_modules", "_root")
+    __slots__ = ("_modules", "_root", "_whole", "stale")
 
     def __init__(self, root: str, modules: "Modules") -> None:
         self._root = root
         self._modules = modules
+        self._whole = False
+        #: The root, once the late half of the bundle has been found not to fit the sources.
+        self.stale = ""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG002  # the protocol's
         """Load the group of a module of the bundle; return its spec."""
         for group in GROUPS:
             if name in group:
+                if name not in self._modules and not self._complete():
+                    return None  # its source is found as usual
                 self.load(group)
                 return sys.modules[name].__spec__
         return None
+
+    def _complete(self) -> bool:
+        """Read the late half of the bundle; False where it cannot be used."""
+        if not self._whole:
+            self._whole = True
+            found = _late(self._root)
+            if found is None or not fits(self._root, found):
+                self.stale = self._root
+                return False
+            self._modules.update(found)
+        return not self.stale
 
     def load(self, group: "tuple[str, ...]") -> None:
         """Run the modules of a group that are not loaded yet."""
@@ -173,12 +189,7 @@ class Finder(Loader):
 
 def install(root: str, modules: "Modules") -> bool:
     """Let imports use the bundle; False, and nothing is done, where a source has changed since."""
-    try:
-        for file, mtime, size, _ in modules.values():
-            found = posix.stat(f"{root}/{file}")
-            if found.st_mtime_ns != mtime or found.st_size != size:
-                return False
-    except OSError:
+    if not fits(root, modules):
         return False
     finder = Finder(root, modules)
     finder.load(GROUPS[0])
@@ -186,9 +197,34 @@ def install(root: str, modules: "Modules") -> bool:
     return True
 
 
-def path(root: str) -> str:
-    """Return where the bundle for this interpreter is."""
-    return f"{root}/gastown_tracing/shims/__pycache__/{sys.implementation.cache_tag}.bundle"
+def fits(root: str, modules: "Modules") -> bool:
+    """Say whether the sources are still those that the modules were made of."""
+    try:
+        for file, mtime, size, _ in modules.values():
+            found = posix.stat(f"{root}/{file}")
+            if found.st_mtime_ns != mtime or found.st_size != size:
+                return False
+    except OSError:
+        return False
+    return True
+
+
+def path(root: str, half: str = "") -> str:
+    """Return where the bundle for this interpreter is; its `half` "late" is a file of its own."""
+    name = f"{sys.implementation.cache_tag}{half and '.'}{half}.bundle"
+    return f"{root}/gastown_tracing/shims/__pycache__/{name}"
+
+
+def _late(root: str) -> "Modules | None":
+    """Return the modules of the bundle's late half; None where there is none that is whole."""
+    try:
+        descriptor = posix.open(path(root, "late"), posix.O_RDONLY | posix.O_CLOEXEC)
+        data = posix.read(descriptor, 1 << 24)
+        posix.close(descriptor)
+        found = marshal.loads(data[16:]) if data[:16] == header(len(data) - 16) else None  # noqa: S302  # ours
+    except (OSError, ValueError, EOFError, TypeError, OverflowError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def write(root: str) -> None:
@@ -196,22 +232,33 @@ def write(root: str) -> None:
     place = path(root).rpartition("/")[0]
     if not posix.access(place, posix.W_OK):
         raise OSError(EACCES, "not writable", place)
+    early = _compiled(root, [name for group in EARLY for name in group])
+    late = [name for group in LATE for name in group if name not in early]
+    _save(path(root, "late"), marshal.dumps(_compiled(root, late)))
+    program = _compile(root, PROGRAM)
+    filled = tuple(early if constant == CONTENT else constant for constant in program.co_consts)
+    _save(path(root), marshal.dumps(program.replace(co_consts=filled)))
+
+
+def _compiled(root: str, names: "list[str]") -> "Modules":
     modules: Modules = {}
-    for name in [name for group in GROUPS for name in group]:
+    for name in names:
         base = name.replace(".", "/")
         file = f"{base}/__init__.py" if _is_directory(f"{root}/{base}") else f"{base}.py"
         found = posix.stat(f"{root}/{file}")
         modules[name] = (file, found.st_mtime_ns, found.st_size, marshal.dumps(_compile(root, file)))
-    program = _compile(root, PROGRAM)
-    filled = tuple(modules if constant == CONTENT else constant for constant in program.co_consts)
-    code = marshal.dumps(program.replace(co_consts=filled))
-    temporary = f"{path(root)}.{posix.getpid()}"
+    return modules
+
+
+def _save(file: str, code: bytes) -> None:
+    """Put code into a file of the bundle, at once and whole. Raises OSError."""
+    temporary = f"{file}.{posix.getpid()}"
     try:
         with open(temporary, "wb") as stream:
             stream.write(header(len(code)) + code)
             stream.flush()
             posix.fsync(stream.fileno())  # a machine that goes down leaves the old one or the whole new one
-        posix.rename(temporary, path(root))
+        posix.rename(temporary, file)
     except OSError:
         if _exists(temporary):
             posix.unlink(temporary)
