@@ -6,7 +6,6 @@ records a prime otherwise, never sees those.
 
 import posix
 
-from gastown_tracing.events.cleaning import parts
 from gastown_tracing.journal.layout import load_json, read_text
 from gastown_tracing.shims.plan import encode
 from gastown_tracing.shims.real import is_shim
@@ -73,6 +72,10 @@ def _matches(matcher: object, source: str) -> bool:
 
 def _is_past(command: str, env: "Mapping[str, str]") -> bool:
     """Say whether a shell's command line runs `gt prime --hook`, and not by way of a shim."""
+    if "prime" not in command:
+        return False
+    from gastown_tracing.events.cleaning import parts  # a long list of words, for who primes at all
+
     words, path = parts(command)[0], env.get("PATH", "")
     for index, word in enumerate(words):
         if word.startswith("PATH="):

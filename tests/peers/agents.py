@@ -68,12 +68,13 @@ class Town:
         path.write_text(json.dumps({"hooks": {"SessionStart": [{"matcher": "", "hooks": [hook]}]}}))
         return str(path)
 
-    def start(self, name: str, *words: str) -> Agent:
-        """Start Claude Code with these words by `gt-trace session start`."""
+    def start(self, name: str, *words: str, asking: bool = False) -> Agent:
+        """Start Claude Code with these words by `gt-trace session start`; `asking` before it runs a tool."""
+        free = () if asking else ("--dangerously-skip-permissions",)
         said = self.run(
             *("session", "start", "--role", "polecat", "--name", name, "--rig", "demo", "--json"),
             *("--work-dir", str(self.work), "--socket", self.socket, "--", "claude"),
-            *("--dangerously-skip-permissions", *words),
+            *(*free, *words),
         )
         found = json.loads(said)
         return Agent(self, found["run_id"], found["session"])

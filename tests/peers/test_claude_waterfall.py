@@ -137,3 +137,13 @@ def test_a_long_result_is_no_trouble(town: Town) -> None:
     agent.call("ready")
     wait_until(lambda: agent.states() == ["working", "idle"], "its answer", DEADLINE)
     assert "error" not in agent.screen().lower()
+
+
+def test_an_agent_that_waits_for_a_permission_is_seen_to_wait(town: Town) -> None:
+    """Asked whether a command may run, it waits; once it may, it works again and comes to its end."""
+    town.run("hook", "claude", "install")
+    agent = town.start("rust", "First `bd ready`", asking=True)
+    wait_until(lambda: agent.states() == ["working", "waiting"], "it waits", DEADLINE)
+    town.tmux("send-keys", "-t", agent.session, "Enter")
+    agent.call("ready")
+    wait_until(lambda: agent.states() == ["working", "waiting", "working", "idle"], "its answer", DEADLINE)
