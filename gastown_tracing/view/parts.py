@@ -24,6 +24,9 @@ TELLING_NS = 1_000_000_000
 #: What a session did while something waited for it.
 MEANWHILE = "meanwhile"
 
+#: Families of what goes on around a part in a story, for hours maybe: sessions and an agent's turns.
+_LASTING = ("session", "agent")
+
 #: (trace id, span id)
 _Key = tuple[str, str]
 
@@ -224,7 +227,8 @@ def drawn(block: Block) -> Iterator[Node]:
 
 
 def shown(block: Block) -> Iterator[Node]:
-    """Yield the nodes that say when a block's part in the story was: none shown for what is below it."""
+    """Yield the nodes that say when a block's part in the story was: no session or turn around it."""
     for node, depth in block.trace.walk():
-        if block.whole or not (node.faded or (depth == 0 and block.trace.run and node.children)):
+        above = (node.faded and node.family in _LASTING) or (not depth and block.trace.run and node.children)
+        if block.whole or not above:
             yield node
