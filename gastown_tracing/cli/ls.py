@@ -59,7 +59,7 @@ def command(
         commands = commands[:SHOWN]
     if as_json:
         described = [{**row.data(), **listing.agent(run)} for row, run in zip(rows, shown, strict=True)]
-        reading.say_list([*described, *(row.data() for row in commands)])
+        reading.say_list([*described, *({**row.data(), **listing.NO_AGENT} for row in commands)])
         return
     reading.say(_tables(rows, commands, looks.style(elsewhere=1_000)))
     if not rows and not commands:

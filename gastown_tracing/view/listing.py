@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 #: A span outside any session: its end, now where it is in progress; whether it is; the span.
 _Seen = tuple[int, bool, ReadSpan]
 
+#: What `agent` says of what is no session.
+NO_AGENT = {"native_session_id": "", "transcript": ""}
+
 _STYLES = {"live": "live", "dead": "error", "unknown": "bead"}
 
 

@@ -185,12 +185,14 @@ def at_home(home: Path, *directories: Path) -> None:
         "theme": "dark",
         "numStartups": 5,
         "autoUpdates": False,
-        "bypassPermissionsModeAccepted": True,
         "customApiKeyResponses": {"approved": [KEY[-20:]], "rejected": []},
         "projects": {str(directory): trusted for directory in directories},
     }
     (home / ".claude.json").write_text(json.dumps(state))
     (home / ".claude").mkdir(exist_ok=True)
+    # As gt has it in the settings of its agents.
+    settings = {"skipDangerousModePermissionPrompt": True}
+    (home / ".claude" / "settings.json").write_text(json.dumps(settings, indent=2) + "\n")
 
 
 def environment(env: Mapping[str, str], home: Path, model: Model) -> dict[str, str]:

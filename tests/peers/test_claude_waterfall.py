@@ -16,7 +16,7 @@ from tests.processes import wait_until
 
 pytestmark = requires_claude
 
-TOOL = ["claude_code.tool.execution", "claude_code.tool", "claude_code.interaction", "gt.session"]
+TOOL = ["claude_code.tool.execution", "claude_code.tool"]
 
 
 @pytest.fixture
@@ -39,10 +39,12 @@ def test_an_interactive_session_is_one_waterfall(town: Town, way: str) -> None:
         agent = town.spawn("rust", new_run_id(), *words)
     else:
         agent = town.start("rust", *words)
-    assert agent.above(agent.call("list")) == TOOL
+    first = agent.above(agent.call("list"))
+    # A prompt on the command line may come before Claude Code's interactions begin to be spans.
+    assert first in ([*TOOL, "gt.session"], [*TOOL, "claude_code.interaction", "gt.session"])
     wait_until(lambda: agent.states() == ["working", "idle"], "the agent is idle", DEADLINE)
     agent.type("then `bd ready` please")
-    assert agent.above(agent.call("ready")) == TOOL
+    assert agent.above(agent.call("ready")) == [*TOOL, "claude_code.interaction", "gt.session"]
     wait_until(lambda: len(agent.states()) == 4, "it is idle again", DEADLINE)
     data = agent.data()
     assert {span.trace_id for span in data.spans} == {agent.run_id}
@@ -124,7 +126,7 @@ def test_a_run_without_a_terminal_nests_by_itself(town: Town) -> None:
     """`claude -p` takes the session's context: its spans are born in the run's trace."""
     agent = town.start("rust", "-p", "First `bd ready`")
     call = agent.call("ready")
-    assert agent.above(call)[:2] == TOOL[:2]
+    assert agent.above(call)[:2] == TOOL
     spans = [span for span in agent.data().spans if span.name.startswith("claude_code")]
     assert spans
     assert not [span for span in spans if "gastown.original_trace_id" in span.attributes]
