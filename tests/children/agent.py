@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import select
 import subprocess
 import sys
+import threading
+import time
 import uuid
 from pathlib import Path
 
@@ -45,16 +46,14 @@ def replace(path: Path, text: str) -> None:
     new.rename(path)
 
 
-def work() -> bool:
-    """Do what is to be done next; return whether there was anything."""
-    waiting = sorted((HOME / "todo").iterdir())
-    if not waiting:
-        return False
-    result = run(["bash", "-c", waiting[0].read_text()])
-    name = waiting[0].name
-    waiting[0].unlink()
-    replace(HOME / "done" / name, json.dumps(result))
-    return True
+def work() -> None:
+    """Do what is to be done, one thing after the other, for ever."""
+    while True:
+        for waiting in sorted((HOME / "todo").iterdir()):
+            result = run(["bash", "-c", waiting.read_text()])
+            waiting.unlink()
+            replace(HOME / "done" / waiting.name, json.dumps(result))
+        time.sleep(0.02)
 
 
 def main() -> None:
@@ -64,17 +63,15 @@ def main() -> None:
     hooks("SessionStart")
     with open(HOME / "starts", "a") as starts:
         starts.write(json.dumps({"argv": ARGUMENTS, "env": dict(os.environ), "session": SESSION_ID}) + "\n")
+    threading.Thread(target=work, daemon=True).start()
     print(PROMPT, end="", flush=True)
-    while True:
-        if select.select([0], [], [], 0.02)[0]:
-            line = sys.stdin.readline()
-            if not line:
-                return
-            with open(HOME / "prompts", "a") as prompts:
-                prompts.write(json.dumps(line.replace("\x1b", "").strip()) + "\n")
-            hooks("UserPromptSubmit")
-            print(PROMPT, end="", flush=True)
-        work()
+    for line in sys.stdin:
+        # At once, whatever it works on: gt looks whether its Enter has arrived, and sends another if not.
+        print("* I am told", flush=True)
+        with open(HOME / "prompts", "a") as prompts:
+            prompts.write(json.dumps(line.replace("\x1b", "").strip()) + "\n")
+        hooks("UserPromptSubmit")
+        print(PROMPT, end="", flush=True)
 
 
 if __name__ == "__main__":
