@@ -226,7 +226,7 @@ def test_gt_past_its_shim_in_a_run_where_bd_is_seen(journal_root: Path) -> None:
         directory = Path(found.journal.run_dir(run))
         directory.mkdir(parents=True)
         (directory / "run.json").write_text('{"shims": ["bd", "git"]}')
-        (directory / "agents.jsonl").write_text('{"session_id": "s", "source": "startup", "primed": "true"}\n')
+        (directory / "agents.jsonl").write_text('{"session_id": "s", "primed": "true"}\n')
         for one in corpus("town"):
             if one.signal != "logs":
                 continue
