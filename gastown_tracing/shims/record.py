@@ -71,6 +71,9 @@ class Record:
         entry.make_journal()
         lines = entry.lines(underway=True)
         self._marker = writer.Marker.open(entry.directory, entry.log.span_id, b"".join(lines))
+        seen = self._request.seen
+        if seen is not None and (seen.reads or seen.makes or seen.hook):
+            _load_for_the_end()
 
     def close(self, end_ns: int, status: int, reading: "Reading | None" = None) -> None:
         """Write the span and the log records of a command that ended with this wait status.
@@ -152,6 +155,11 @@ class Record:
             keep(self._plan.telemetry.journal, seen, said.made if said is not None else (), span)
         except Exception as error:  # its record is written
             self._note(f"not noted: {describe(error)}")
+
+
+def _load_for_the_end() -> None:
+    """Load what the end of a command needs while it still runs, when it costs nobody's time."""
+    from gastown_tracing.shims import linking, outputs  # noqa: F401  # for the imports' own sake
 
 
 def outcome(status: int) -> tuple[int, str, str]:
