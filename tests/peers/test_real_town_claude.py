@@ -40,6 +40,11 @@ class Slung:
         (run,) = [one for one in reader.list_runs(self.journal) if one.info.get("session") == "de-rust"]
         return reader.read_run(self.journal, run.trace_id)
 
+    def state(self) -> object:
+        """Return the state that the agent was in last."""
+        found = [log for log in self.data().logs if log.event_name == "agent.state_change"]
+        return max(found, key=lambda log: log.time_ns).attributes["new_state"] if found else ""
+
     def above(self, name: str, **attributes: str) -> list[str]:
         """Return the names of the spans above the one with this name and these attributes, the root last."""
         data = self.data()
@@ -82,7 +87,7 @@ def test_a_polecat_of_claude_code_is_one_waterfall(slung: Slung) -> None:
     """What it runs hangs on its tool calls, in the run that the sling caused, and names the bead."""
     town, bead = slung.town, slung.bead
     # Its first prompt is gt's own, on the command line: `gt prime --hook`, and the model obeys.
-    wait_until(lambda: slung.above("prime", status="ok"), "it has primed", DEADLINE)
+    wait_until(lambda: slung.state() == "idle", "it has obeyed", DEADLINE)
     town.ok(
         "gt", "nudge", POLECAT, f"Now `bd show {bead}` and `bd comments add {bead} hello`", "--mode=immediate"
     )
