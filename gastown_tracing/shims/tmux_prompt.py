@@ -77,9 +77,7 @@ def sent(call: "Call", place: "Place", keys: "Sequence[tuple[str, str]]", error:
             held.record(place, config, call.note, error)
 
 
-def sweep(
-    journal: Journal, config: Config, problems: "list[OSError]", patience: float = PATIENCE
-) -> int:
+def sweep(journal: Journal, config: Config, problems: "list[OSError]", patience: float = PATIENCE) -> int:
     """Record the texts that have waited for `patience` seconds; return how many. Never raises.
 
     For whoever tidies a journal of his own. What cannot be written is added to `problems`, and waits on.
