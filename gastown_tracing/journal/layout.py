@@ -234,7 +234,7 @@ class PaneRegistry:
         return self._run(self._session_path(name), "town_root", town_root)
 
     def session_text(self, name: str) -> str | None:
-        """Return what is registered last of the sessions of this name, in whatever town; JSON, None if unknown."""
+        """Return, as JSON, what is registered last of the sessions of this name in any town, or None."""
         return read_text(self._session_path(name))
 
     def _run(self, path: str, key: str, wanted: str) -> str | None:

@@ -17,7 +17,7 @@ from gastown_tracing.journal import layout, markers, reader
 from gastown_tracing.sessions.ending import alone, close, is_closed, is_usable
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 from gastown_tracing.sessions.run import handle_of, is_started, now_ns, record_start, write_pane
-from gastown_tracing.shims import tmux_prompt
+from gastown_tracing.shims.tmux import prompt as tmux_prompt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from gastown_tracing.events.schema import Value
+    from gastown_tracing.shims.lines.seen import Seen
     from gastown_tracing.shims.plan import Plan
-    from gastown_tracing.shims.seen import Seen
     from gastown_tracing.shims.tee import Reading
 
 PROGRAM = "gt-trace exec"
@@ -107,7 +107,7 @@ def parse(arguments: "Sequence[str]") -> Request:
 
 def from_shim(arguments: "Sequence[str]") -> Request:
     """Return the request of a shim: `--shim PROGRAM --file FILE -- NAME ARGUMENT…`."""
-    from gastown_tracing.shims.classify import classify  # `gt-trace exec` is told what its command is
+    from gastown_tracing.shims.lines.classify import classify  # `gt-trace exec` is told what its command is
 
     _, program, _, file, _, *words = arguments
     seen = classify(program, [readable(word) for word in words[1:]])
@@ -198,7 +198,7 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
 def _tmux(request: Request, caller: child.Caller) -> None:
     """Let the tmux shim's own half run the command; return where that cannot be loaded."""
     try:
-        from gastown_tracing.shims.tmux import run as run_tmux  # no other program needs it
+        from gastown_tracing.shims.tmux.running import run as run_tmux  # no other program needs it
     except Exception as error:  # in the middle of an upgrade, say: tmux runs
         debug(PROGRAM, f"not recorded: {describe(error)}")
         return

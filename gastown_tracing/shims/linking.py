@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.shims.lines.seen import Seen
     from gastown_tracing.shims.plan import Plan
-    from gastown_tracing.shims.seen import Seen
     from propagation.rules import Resolution
 
     #: A link as `otlp.Span` has it.

@@ -5,13 +5,13 @@ Nothing is guessed. What cannot be read is absent.
 
 from gastown_tracing.beads import parse
 from gastown_tracing.masking import subcommand
-from gastown_tracing.shims.seen import BD, SLING
+from gastown_tracing.shims.lines.seen import BD, SLING
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gastown_tracing.shims.seen import Seen
+    from gastown_tracing.shims.lines.seen import Seen
 
 #: What bd puts before the id of a bead that it made; its title stands behind the id.
 CREATED = "Created issue: "

@@ -15,9 +15,9 @@ from gastown_tracing.beads import MISLEADING, listed, parse, rig_of
 from gastown_tracing.journal.hooks import hooked
 from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.shims.asking import Asked, ask, tell
+from gastown_tracing.shims.lines.saying import molecule
 from gastown_tracing.shims.plan import describe
 from gastown_tracing.shims.real import real
-from gastown_tracing.shims.saying import molecule
 from propagation.run import parse_run_id
 from propagation.tmux import list_panes, parse_tmux_variable, set_environment
 from propagation.work import ATTRIBUTES, WorkContext, format_line, has_line

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import shlex
 
-from gastown_tracing.shims import git_table, tmux_table
+from gastown_tracing.shims.lines import git_table
+from gastown_tracing.shims.tmux import table as tmux_table
 
 #: What stands around the rules: one state and one word at a time, `state:word`.
 LOOP = """\

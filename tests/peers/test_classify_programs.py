@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from gastown_tracing.shims import bd_table, gt_table
-from gastown_tracing.shims.classify_bd import RULES as BD_RULES
-from gastown_tracing.shims.classify_gt import GRAMMAR
-from gastown_tracing.shims.classify_gt import RULES as GT_RULES
+from gastown_tracing.shims.lines import bd_table, gt_table
+from gastown_tracing.shims.lines.bd import RULES as BD_RULES
+from gastown_tracing.shims.lines.gt import GRAMMAR
+from gastown_tracing.shims.lines.gt import RULES as GT_RULES
 from tests.peers.programs import needs
 
 TABLES = {"bd": bd_table, "gt": gt_table}

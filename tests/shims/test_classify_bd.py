@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from gastown_tracing.shims.classify import classify
-from gastown_tracing.shims.seen import BD, UNREAD, Seen
+from gastown_tracing.shims.lines.classify import classify
+from gastown_tracing.shims.lines.seen import BD, UNREAD, Seen
 
 MAIL = "gt:message,from:demo/witness,msg-type:reply,delivery:pending,thread:thread-1,reply-to:hq-wisp-1"
 AGENT = "rust\n\nrole_type: polecat\nrig: demo\nagent_state: {state}\nhook_bead: {hook}"

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.journal.index import KINDS
 from gastown_tracing.masking import command_words, subcommand
-from gastown_tracing.shims import bd_table, git_table, gt_table
-from gastown_tracing.shims.classify import classify
-from gastown_tracing.shims.seen import BD, SLING, UNREAD, Seen
+from gastown_tracing.shims.lines import bd_table, git_table, gt_table
+from gastown_tracing.shims.lines.classify import classify
+from gastown_tracing.shims.lines.seen import BD, SLING, UNREAD, Seen
 from gastown_tracing.words import SUBCOMMANDS
 from tests.corpus import command_lines
 
@@ -194,7 +194,7 @@ def test_an_operation_of_git_is_a_command_that_is_known() -> None:
 def test_nothing_slow_is_loaded() -> None:
     """The tables are data, and what reads them imports no more than the fast path has."""
     here = Path(classify.__code__.co_filename).parent
-    names = ["classify", "classify_bd", "classify_gt", "classify_git", "cobra", "saying"]
+    names = ["classify", "bd", "gt", "git", "cobra", "saying"]
     imports = [
         line.split()[1]
         for name in names

@@ -9,7 +9,7 @@ import pytest
 from gastown_tracing.config import Config
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.values import recordable
-from gastown_tracing.shims.classify import classify
+from gastown_tracing.shims.lines.classify import classify
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ import shlex
 
 import pytest
 
-from gastown_tracing.shims.classify import classify
-from gastown_tracing.shims.seen import SLING, UNREAD, Seen
+from gastown_tracing.shims.lines.classify import classify
+from gastown_tracing.shims.lines.seen import SLING, UNREAD, Seen
 
 
 def gt(line: str) -> Seen:

@@ -9,10 +9,11 @@ import pytest
 from docs import from_sight
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.sight import NOT, SHIM, SIGHTS, WAYS, Sight
-from gastown_tracing.shims import tmux_line, tmux_table
-from gastown_tracing.shims.classify import classify
-from gastown_tracing.shims.classify_bd import RULES as BD_RULES
-from gastown_tracing.shims.classify_gt import RULES as GT_RULES
+from gastown_tracing.shims.lines.bd import RULES as BD_RULES
+from gastown_tracing.shims.lines.classify import classify
+from gastown_tracing.shims.lines.gt import RULES as GT_RULES
+from gastown_tracing.shims.tmux import line as tmux_line
+from gastown_tracing.shims.tmux import table as tmux_table
 
 SHIMS = [sight for sight in SIGHTS if sight.way == SHIM]
 #: The command of tmux that an event is seen by.

@@ -19,7 +19,7 @@ from shell_kit import RUN
 from shim_kit import SAYS, Shims
 
 from gastown_tracing.shims import outputs
-from gastown_tracing.shims.seen import BD, SLING, Seen
+from gastown_tracing.shims.lines.seen import BD, SLING, Seen
 from tests.processes import wait_until
 
 CREATE = ["bd", "create", "x", "--json"]

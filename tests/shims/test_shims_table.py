@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gastown_tracing.shims import git_table, table, tmux_table
-from gastown_tracing.shims.classify import classify
-from gastown_tracing.shims.tmux_line import parse
+from gastown_tracing.shims import table
+from gastown_tracing.shims.lines import git_table
+from gastown_tracing.shims.lines.classify import classify
+from gastown_tracing.shims.tmux import table as tmux_table
+from gastown_tracing.shims.tmux.line import parse
 from tests.corpus import command_lines
 
 Line = Sequence[str]

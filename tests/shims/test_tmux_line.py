@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gastown_tracing.shims import tmux_keys, tmux_line
-from gastown_tracing.shims.tmux_line import parse, resolve, target
+from gastown_tracing.shims.tmux import keys as tmux_keys
+from gastown_tracing.shims.tmux import line as tmux_line
+from gastown_tracing.shims.tmux.line import parse, resolve, target
 from tests.conftest import clean_environ
 from tests.corpus import command_lines
 

@@ -20,8 +20,11 @@ LIGHT = """\
 import sys
 sys.path.insert(0, sys.argv[1])
 before = set(sys.modules)
-import gastown_tracing.sessions.stops, gastown_tracing.shims.tmux
-from gastown_tracing.shims import tmux_notes, tmux_place, tmux_prompt, tmux_stop
+import gastown_tracing.sessions.stops, gastown_tracing.shims.tmux.running
+from gastown_tracing.shims.tmux import notes as tmux_notes
+from gastown_tracing.shims.tmux import place as tmux_place
+from gastown_tracing.shims.tmux import prompt as tmux_prompt
+from gastown_tracing.shims.tmux import stop as tmux_stop
 new = set(sys.modules) - before - set(sys.builtin_module_names)
 print(*[name for name in new if not name.startswith(("gastown_tracing", "propagation"))])
 """

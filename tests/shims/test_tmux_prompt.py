@@ -11,7 +11,7 @@ import pytest
 from tmux_kit import CAUSE, RUN, TRACEPARENT, Town, identity
 
 from gastown_tracing.config import Config
-from gastown_tracing.shims import tmux_prompt
+from gastown_tracing.shims.tmux import prompt as tmux_prompt
 
 OTHER = "4bf92f3577b34da6a3ce929d0e0e4736"
 

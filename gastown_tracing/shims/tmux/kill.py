@@ -14,18 +14,18 @@ from gastown_tracing.sessions.ending import alone, close, run_info
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.run import now_ns
 from gastown_tracing.sessions.stops import note_stop, stop_meant
-from gastown_tracing.shims.tmux import PROGRAM
-from gastown_tracing.shims.tmux_line import target as parse_target
-from gastown_tracing.shims.tmux_place import pane_of, same_file, start_of
-from gastown_tracing.shims.tmux_stop import stop_of
+from gastown_tracing.shims.tmux.line import target as parse_target
+from gastown_tracing.shims.tmux.place import pane_of, same_file, start_of
+from gastown_tracing.shims.tmux.running import PROGRAM
+from gastown_tracing.shims.tmux.stop import stop_of
 from gastown_tracing.shims.waking import wake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gastown_tracing.shims.tmux import Job
-    from gastown_tracing.shims.tmux_line import Command
-    from gastown_tracing.shims.tmux_place import Call, Place
+    from gastown_tracing.shims.tmux.line import Command
+    from gastown_tracing.shims.tmux.place import Call, Place
+    from gastown_tracing.shims.tmux.running import Job
 
 #: Seconds that an agent has to end once it is hung up on; who does not is closed by the relay when it ends.
 _ENDING, _PAUSE = 0.15, 0.002

@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gastown_tracing.shims.tmux_line import Command
-    from gastown_tracing.shims.tmux_place import Call, Place
+    from gastown_tracing.shims.tmux.line import Command
+    from gastown_tracing.shims.tmux.place import Call, Place
 
 #: The variables that say what is worked on, and the field of the work context that each one is.
 WORK = {"GT_WORK_RIG": "rig", "GT_WORK_BEAD": "bead", "GT_WORK_MOL": "mol", "GT_WORK_BUILD": "build"}

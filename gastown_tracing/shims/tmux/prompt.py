@@ -26,8 +26,8 @@ from gastown_tracing.journal.layout import (
     write_all,
 )
 from gastown_tracing.sessions.records import FLAGS, common_attributes, event_log, write_records
-from gastown_tracing.shims.tmux_keys import SENDING, TEXT
-from gastown_tracing.shims.tmux_place import links_to
+from gastown_tracing.shims.tmux.keys import SENDING, TEXT
+from gastown_tracing.shims.tmux.place import links_to
 from propagation.run import new_span_id
 from propagation.traceparent import SpanContext, is_id
 from propagation.work import in_force
@@ -36,7 +36,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from gastown_tracing.shims.tmux_place import Call, Place
+    from gastown_tracing.shims.tmux.place import Call, Place
 
 #: Seconds after which a text waits for no Enter any more; gt's own pauses are three at most.
 PATIENCE = 60.0
@@ -106,7 +106,7 @@ def _swept(journal: Journal, name: str, config: Config) -> bool:
 
 def place_of(journal: Journal, run_id: str) -> "Place | None":
     """Return a run by its id, open or closed; None where there is none."""
-    from gastown_tracing.shims.tmux_place import Place
+    from gastown_tracing.shims.tmux.place import Place
 
     for directory in journal.find_run(run_id) if is_id(run_id, 32) else ():
         info = load_json(read_text(directory + "/run.json") or "")

@@ -8,7 +8,7 @@ import posix
 
 from gastown_tracing.shims import child
 from gastown_tracing.shims.plan import TEXT, debug, decode, describe, make
-from gastown_tracing.shims.tmux_line import Command, Line, parse
+from gastown_tracing.shims.tmux.line import Command, Line, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import NoReturn, Protocol
 
     from gastown_tracing.shims.exec import Request
-    from gastown_tracing.shims.tmux_place import Call, Place
+    from gastown_tracing.shims.tmux.place import Call, Place
 
     class Job(Protocol):
         """What is to be done about one command of a line. All of it may raise; tmux runs all the same."""
@@ -86,7 +86,7 @@ def _call(request: "Request", line: Line) -> "Call | None":
     wanted = [command for command in line.commands if command.name in WANTED or command.name in STARTING]
     if not wanted:
         return None
-    from gastown_tracing.shims.tmux_place import Call, Tmux  # not for what nobody wants to see
+    from gastown_tracing.shims.tmux.place import Call, Tmux  # not for what nobody wants to see
 
     env = decode(request.environ)
     plan = make(_with_town(env, wanted), PROGRAM)
@@ -116,15 +116,15 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
     if name == "set-environment":
         return _work(call, command, line)
     if name in ("new-session", "respawn-pane"):
-        from gastown_tracing.shims.tmux_spawn import spawn  # sessions are rare, and load slow modules
+        from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load slow modules
 
         return spawn(call, command, argv)
     if name == "set-hook":
-        from gastown_tracing.shims.tmux_stop import disarms  # no hook else is seen
+        from gastown_tracing.shims.tmux.stop import disarms  # no hook else is seen
 
         return _Disarm(call, command) if disarms(command) else None
     if name in WANTED:
-        from gastown_tracing.shims.tmux_kill import kill  # the same
+        from gastown_tracing.shims.tmux.kill import kill  # the same
 
         return kill(call, command)
     return None
@@ -189,11 +189,11 @@ class _Prompt(_Aimed):
 
     def load(self) -> None:
         if self.place is not None:
-            import gastown_tracing.shims.tmux_prompt  # noqa: F401  # loaded is all that it has to be
+            import gastown_tracing.shims.tmux.prompt  # noqa: F401  # loaded is all that it has to be
 
     def record(self, place: "Place", error: str) -> None:
-        from gastown_tracing.shims.tmux_keys import read
-        from gastown_tracing.shims.tmux_prompt import sent
+        from gastown_tracing.shims.tmux.keys import read
+        from gastown_tracing.shims.tmux.prompt import sent
 
         sent(self.call, place, read(self.command), error)
 
@@ -205,10 +205,10 @@ class _Look(_Aimed):
 
     def load(self) -> None:
         if self.place is not None:
-            import gastown_tracing.shims.tmux_notes  # noqa: F401  # the same
+            import gastown_tracing.shims.tmux.notes  # noqa: F401  # the same
 
     def record(self, place: "Place", error: str) -> None:
-        from gastown_tracing.shims.tmux_notes import looked
+        from gastown_tracing.shims.tmux.notes import looked
 
         looked(self.call, place, self.command, error)
 
@@ -220,7 +220,7 @@ class _Disarm(_Aimed):
 
     def record(self, place: "Place", error: str) -> None:
         from gastown_tracing.sessions.stops import note_stop
-        from gastown_tracing.shims.tmux_stop import stop_of
+        from gastown_tracing.shims.tmux.stop import stop_of
 
         if not error:
             note_stop(place.directory, stop_of(self.call))
@@ -236,14 +236,14 @@ class _Work(_Aimed):
         self._commands = commands
 
     def record(self, place: "Place", error: str) -> None:
-        from gastown_tracing.shims.tmux_notes import merged, works_on
+        from gastown_tracing.shims.tmux.notes import merged, works_on
 
         if not error:
             works_on(place, merged(self._commands))
 
 
 def _work(call: "Call", command: Command, line: Line) -> "Job | None":
-    from gastown_tracing.shims.tmux_notes import changes  # who sets anything else is not seen at all
+    from gastown_tracing.shims.tmux.notes import changes  # who sets anything else is not seen at all
 
     alike = [
         other

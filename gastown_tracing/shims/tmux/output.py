@@ -1,6 +1,6 @@
 """What a pane shows, as pane.output: a small program behind tmux' pipe-pane, while the pane is there.
 
-`python -I -S -E tmux_output.py JOURNAL RUN-ID` reads the pane's output. Once a second at most it writes a
+`python -I -S -E output.py JOURNAL RUN-ID` reads the pane's output. Once a second at most it writes a
 record of what came, cut at its limit; where the journal is switched off it reads on and writes nothing.
 """
 
@@ -100,7 +100,7 @@ def _write(journal: "Journal", run_id: str, data: bytes, config: "Config") -> No
     from gastown_tracing.events.values import recordable
     from gastown_tracing.journal.layout import read_text
     from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
-    from gastown_tracing.shims.tmux_prompt import place_of
+    from gastown_tracing.shims.tmux.prompt import place_of
     from propagation.work import in_force
 
     place = place_of(journal, run_id) if data and journal.is_on() and journal.owned() else None

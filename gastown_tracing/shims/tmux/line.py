@@ -4,7 +4,7 @@ Sequences (`;`), aliases, unambiguous prefixes and clusters of flags are underst
 SYNTAX"). Only the commands that are seen are taken apart; what is not understood is no line at all.
 """
 
-from gastown_tracing.shims.tmux_table import ALIASES, DEFAULT, GLOBAL_ENDS, GLOBAL_VALUES, UNALIASED
+from gastown_tracing.shims.tmux.table import ALIASES, DEFAULT, GLOBAL_ENDS, GLOBAL_VALUES, UNALIASED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ What gt does through bd, bd shows, with its ids: sending mail, making a convoy, 
 gt's command is a `gt.command`.
 """
 
-from gastown_tracing.shims import gt_table
-from gastown_tracing.shims.cobra import Grammar, Line
-from gastown_tracing.shims.saying import name, names, said
-from gastown_tracing.shims.seen import SLING, Seen
+from gastown_tracing.shims.lines import gt_table
+from gastown_tracing.shims.lines.cobra import Grammar, Line
+from gastown_tracing.shims.lines.saying import name, names, said
+from gastown_tracing.shims.lines.seen import SLING, Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

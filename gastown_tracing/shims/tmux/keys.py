@@ -2,7 +2,7 @@
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gastown_tracing.shims.tmux_line import Command
+    from gastown_tracing.shims.tmux.line import Command
 
 ENTER = ("enter", "kpenter", "c-m", "^m")
 #: The names of keys beside those of letters with a modifier (key-string.c).

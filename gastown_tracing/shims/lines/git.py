@@ -3,9 +3,9 @@
 What an alias stands for only git knows: none is an operation here.
 """
 
-from gastown_tracing.shims import git_table
-from gastown_tracing.shims.saying import said
-from gastown_tracing.shims.seen import Seen
+from gastown_tracing.shims.lines import git_table
+from gastown_tracing.shims.lines.saying import said
+from gastown_tracing.shims.lines.seen import Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

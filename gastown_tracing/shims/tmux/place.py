@@ -5,7 +5,7 @@ import time
 
 from gastown_tracing.journal.layout import PaneRegistry, load_json, path_exists, read_text
 from gastown_tracing.shims.plan import debug
-from gastown_tracing.shims.tmux_line import target as parse_target
+from gastown_tracing.shims.tmux.line import target as parse_target
 from propagation.run import parse_run_id
 from propagation.tmux import parse_tmux_variable
 from propagation.traceparent import SpanContext
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from gastown_tracing.journal.layout import Journal
     from gastown_tracing.shims.plan import Plan
-    from gastown_tracing.shims.tmux_line import Line
+    from gastown_tracing.shims.tmux.line import Line
 
 #: Who speaks in debug notes.
 PROGRAM = "tmux"

@@ -5,8 +5,8 @@ from gastown_tracing.sessions.stops import Stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from gastown_tracing.shims.tmux_line import Command
-    from gastown_tracing.shims.tmux_place import Call
+    from gastown_tracing.shims.tmux.line import Command
+    from gastown_tracing.shims.tmux.place import Call
 
 #: The hook that would start an agent again, or say that it died.
 HOOK = "pane-died"

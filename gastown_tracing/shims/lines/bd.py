@@ -4,10 +4,10 @@ What gt does with beads, it does with bd: mail is `bd create` with the label `gt
 status and assignee, an agent's state stands in the description of its bead.
 """
 
-from gastown_tracing.shims import bd_table
-from gastown_tracing.shims.cobra import Grammar, Line
-from gastown_tracing.shims.saying import fields, molecule, name, names, said
-from gastown_tracing.shims.seen import BD, UNREAD, Seen
+from gastown_tracing.shims.lines import bd_table
+from gastown_tracing.shims.lines.cobra import Grammar, Line
+from gastown_tracing.shims.lines.saying import fields, molecule, name, names, said
+from gastown_tracing.shims.lines.seen import BD, UNREAD, Seen
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

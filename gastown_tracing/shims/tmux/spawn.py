@@ -15,13 +15,13 @@ from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
 from gastown_tracing.sessions import processes, receiver, roles, run, terminal
 from gastown_tracing.sessions.ending import close
 from gastown_tracing.sessions.start import not_started, own_context_only
-from gastown_tracing.shims import tmux_output
 from gastown_tracing.shims.plan import TEXT
 from gastown_tracing.shims.real import shimmed
-from gastown_tracing.shims.tmux import PROGRAM, without_context
-from gastown_tracing.shims.tmux_line import target as parse_target
-from gastown_tracing.shims.tmux_place import pane_of
-from gastown_tracing.shims.tmux_prompt import place_of
+from gastown_tracing.shims.tmux import output as tmux_output
+from gastown_tracing.shims.tmux.line import target as parse_target
+from gastown_tracing.shims.tmux.place import pane_of
+from gastown_tracing.shims.tmux.prompt import place_of
+from gastown_tracing.shims.tmux.running import PROGRAM, without_context
 from gastown_tracing.shims.waking import wake
 from propagation import environ as carrier
 from propagation.run import parse_run_id
@@ -30,8 +30,8 @@ from propagation.traceparent import SpanContext
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gastown_tracing.shims.tmux_line import Command
-    from gastown_tracing.shims.tmux_place import Call, Place
+    from gastown_tracing.shims.tmux.line import Command
+    from gastown_tracing.shims.tmux.place import Call, Place
 
 #: What says that a session is an agent's.
 AGENT = ("GT_RUN", "GT_ROLE", *roles.NAME_VARIABLES.values())

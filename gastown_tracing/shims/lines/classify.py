@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from gastown_tracing.shims.seen import Seen
+    from gastown_tracing.shims.lines.seen import Seen
 
 
 def classify(program: str, arguments: "Sequence[str]") -> "Seen | None":
@@ -18,15 +18,15 @@ def classify(program: str, arguments: "Sequence[str]") -> "Seen | None":
     reads it.
     """
     if program == "bd":
-        from gastown_tracing.shims.classify_bd import classify as of_bd
+        from gastown_tracing.shims.lines.bd import classify as of_bd
 
         return of_bd(arguments)
     if program == "gt":
-        from gastown_tracing.shims.classify_gt import classify as of_gt
+        from gastown_tracing.shims.lines.gt import classify as of_gt
 
         return of_gt(arguments)
     if program == "git":
-        from gastown_tracing.shims.classify_git import classify as of_git
+        from gastown_tracing.shims.lines.git import classify as of_git
 
         return of_git(arguments)
     return None
