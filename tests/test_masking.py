@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import gastown_tracing
@@ -318,7 +318,7 @@ def test_what_a_shell_quotes_is_found_again(line: list[str]) -> None:
 @given(st.text("ab '\"\\\n\t"))
 def test_lines_are_split_as_shlex_does(text: str) -> None:
     """Blanks, both quotes and the backslash, in any order; a line that goes on below is not shlex's."""
-    text = text.replace("\\\n", "")
+    assume("\\\n" not in text)
     try:
         assert parts(text) == (shlex.split(text), "")
     except ValueError:
