@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gastown_tracing.hooks import agents
 from gastown_tracing.relay.receiver import native
 from propagation.run import root_span_id, to_uuid
 
@@ -36,6 +37,22 @@ def test_a_span_moves_into_the_run_that_its_resource_names(journal_root: Path, k
         seen = one(found, "traces")
     assert (seen["traceId"], seen["spanId"], seen["parentSpanId"]) == (RUN, SPAN, root_span_id(RUN))
     assert attributes(seen)["gastown.original_trace_id"] == FOREIGN
+    assert f"/runs/{RUN}/" in seen["file"]
+
+
+def test_the_agents_own_session_says_whose_it_is_where_the_resource_does_not(journal_root: Path) -> None:
+    """gt, its exporter on, gives Claude Code a resource without a run; the session that is known has one."""
+    named, other = {"session.id": "5e55-1"}, {"session.id": "5e55-2"}
+    with receiving(journal_root) as found:
+        agents.remember(found.journal, RUN, "5e55-1", "", "")
+        prompt = span(FOREIGN, SPAN, attributes=pairs(**named))
+        assert found.post("traces", spans(prompt, gt__session="de-rust")).status == 200
+        assert found.post("logs", logs(log("hello", attributes=pairs(**named)))).status == 200
+        seen, said = one(found, "traces"), one(found, "logs")
+        found.post("traces", spans(span(SECOND, SPAN, attributes=pairs(**other))))
+        assert (found.status["rerooted"], found.status["loose"]) == (1, 1)
+    assert (seen["traceId"], seen["parentSpanId"]) == (RUN, root_span_id(RUN))
+    assert (said["traceId"], attributes(said)["run.id"]) == (RUN, RUN)
     assert f"/runs/{RUN}/" in seen["file"]
 
 

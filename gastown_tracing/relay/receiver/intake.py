@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import orjson
 
 from gastown_tracing.config import Config
+from gastown_tracing.hooks.agents import is_session
 from gastown_tracing.journal import writer
+from gastown_tracing.journal.index import AGENTS, look
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.relay.files import Files
 from gastown_tracing.relay.receiver import native
@@ -21,10 +23,11 @@ from gastown_tracing.relay.receiver.fitting import fitted, halves, points_of
 from gastown_tracing.relay.receiver.lines import Head, encoded_resource, lines, room
 from gastown_tracing.relay.receiver.recent import Digests, Recent
 from gastown_tracing.relay.receiver.requests import LOGS, METRICS, TRACES, Group, Rejected, Signal
-from gastown_tracing.relay.receiver.rerooting import Moves, Place, named_run, place_log, place_span
+from gastown_tracing.relay.receiver.rerooting import RUN_KEYS, Moves, Place, named_run, place_log, place_span
 from gastown_tracing.relay.receiver.rules import Rules
 from gastown_tracing.relay.receiver.transcode import Json, Unusable
 from gastown_tracing.relay.receiver.working import Works
+from propagation.run import parse_run_id
 
 UID = "log.record.uid"
 #: Runs in one request at most: each may be a directory that has to be made.
@@ -172,6 +175,7 @@ class _Request:
         self._journal = journal
         self._known: dict[str, bool] = {}
         self._watched: dict[str, native.Watched] = {}
+        self._sessions: dict[str, str] = {}
         self._runs: set[str] = set()
         self._seen: dict[bytes, int] = {}
         self._last: tuple[Json, _Resource] | None = None
@@ -201,6 +205,15 @@ class _Request:
         found = self._known.get(trace_id)
         if found is None:
             found = self._known[trace_id] = os.path.isdir(self._journal.run_dir(trace_id))
+        return found
+
+    def run_of(self, record: Json) -> str:
+        """Return the run of the agent's own session that a record names, "" for none."""
+        session = texts(record).get("session.id", "")
+        found = self._sessions.get(session)
+        if found is None:
+            entry = look(self._journal, AGENTS, session) if is_session(session) else None
+            found = self._sessions[session] = parse_run_id((entry or {}).get("run_id")) or ""
         return found
 
     def watched(self, run_id: str) -> native.Watched:
@@ -236,12 +249,13 @@ class _Preparing:
 
     def span(self, span: Json, _: bytes) -> str | None:
         """Make a span ready. Raises Unusable."""
+        run = self._run_of(span)
         self._gates.span(span, self._rules)
-        return self._placed(span, place_span(span, self._run, self._request.known, self._request.moves))
+        return self._placed(span, place_span(span, run, self._request.known, self._request.moves))
 
     def log(self, record: Json, digest: bytes) -> str | None:
         """Make a log record ready. Raises Unusable."""
-        ours = native.is_gt(self._group.scope)
+        ours, run = native.is_gt(self._group.scope), self._run_of(record)
         if ours:
             name = native.event_name(record)
             if native.recorded_by_us(record, self._resource, self._request.watched):
@@ -252,7 +266,8 @@ class _Preparing:
                 return None
         if not ours or not native.normalised(record, self._resource, self._gates.settings):
             self._gates.log(record, self._rules)
-        place = place_log(record, self._resource, self._request.known)
+        resource = {**self._resource, **({RUN_KEYS[0]: run} if run else {})}
+        place = place_log(record, resource, self._request.known)
         if place.run_id and not native.names_run(record):
             set_text(record, "run.id", place.run_id)
         if UID not in texts(record):
@@ -265,6 +280,14 @@ class _Preparing:
             self._counts.native_metrics += 1
             return None
         return "" if self._gates.metric(metric, self._rules) else None
+
+    def _run_of(self, record: Json) -> str:
+        """Return the run that a record is of.
+
+        gt gives Claude Code a resource of its own where its exporter is on, with no run in it and with a
+        prompt that makes Claude Code drop the whole: then it is the session that says it.
+        """
+        return self._run or self._request.run_of(record)
 
     def _placed(self, record: Json, place: Place) -> str:
         directory = self._request.directory(place)
