@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,9 @@ import pytest
 from tmux_kit import CAUSE, RUN, TRACEPARENT, UUID, Town
 
 from gastown_tracing.journal.layout import create
+from gastown_tracing.relay.finding import Finder
+from gastown_tracing.sessions.liveness import Inspector
+from gastown_tracing.sessions.reaping import reap
 from propagation.run import to_uuid
 from tests.processes import wait_until
 
@@ -67,3 +72,60 @@ def test_an_agent_that_is_started_again_stays_in_its_run(town: Town, tmp_path: P
     }
     assert [data.run.trace_id for data in town.runs().values()] == [run_id]
     assert len(town.logs("agent.instantiate", run_id)) == 2
+
+
+def ended(town: Town, run_id: str) -> None:
+    """Let the agent end, whose pane tmux keeps, and the relay close its run."""
+    pid = int(town.pane(run_id)["pane_pid"])
+    os.kill(pid, signal.SIGTERM)
+    known = ("display-message", "-p", "-t", "de-rust", "#{?pane_dead_time,1,0}")
+    wait_until(lambda: town.asked(*known) == "1", "tmux knows that it ended")
+    reap(town.journal, town.plain, Inspector(town.plain))
+    assert town.data(run_id).run.closed
+
+
+def crew(town: Town, tmp_path: Path) -> str:
+    """Start an agent of whom nobody says which run it is, and let it end; return its run."""
+    bare(town)
+    town.asked("set-option", "-t", "de-rust", "remain-on-exit", "on")
+    agent(town, f"exec env {WHO}", tmp_path / "one")
+    (run_id,) = [data.run.trace_id for data in town.runs().values()]
+    ended(town, run_id)
+    return run_id
+
+
+@pytest.mark.parametrize("target", ["de-rust", "%0"])
+def test_an_agent_that_is_started_after_the_end_is_a_run_of_its_own(
+    town: Town, tmp_path: Path, target: str
+) -> None:
+    """As for the relay: what is closed stays closed, and the agent that lives is in a run that is open."""
+    first = crew(town, tmp_path)
+    words = ("respawn-pane", "-k", "-t", target, f"exec env {WHO} sleep 1000")
+    assert town.tmux(*words, more=TRACEPARENT).returncode == 0
+    second = town.runs()["de-rust"]
+    assert (second.run.trace_id != first, second.run.closed) == (True, False)
+    assert [log.event_name for log in second.logs] == ["session.start", "agent.instantiate"]
+    assert [(link[0], link[1]) for link in town.spans("session.start", second.run.trace_id)[0].links] == [
+        CAUSE
+    ]
+    assert len(town.logs("agent.instantiate", first)) == 1
+
+
+def test_what_is_started_again_without_a_word_is_left_to_the_relay(town: Town, tmp_path: Path) -> None:
+    """Nobody says who it is but the process that is there then."""
+    first = crew(town, tmp_path)
+    assert town.tmux("respawn-pane", "-k", "-t", "de-rust").returncode == 0
+    assert len(town.logs("agent.instantiate", first)) == 1
+    inspector = Inspector(town.plain)
+    reaped = reap(town.journal, town.plain, inspector)
+    assert Finder(town.journal, print, started_ns=0).look(inspector, reaped, town.plain) == 1
+
+
+def test_a_session_that_says_which_run_it_is_goes_on_in_it(town: Town, tmp_path: Path) -> None:
+    """GT_RUN decides the trace, also once its root is written."""
+    first = crew(town, tmp_path)
+    assert town.tmux("set-environment", "-t", "de-rust", "GT_RUN", to_uuid(first)).returncode == 0
+    env = agent(town, f"exec env {WHO}", tmp_path / "two")
+    assert env["GT_RUN"] == to_uuid(first)
+    assert [data.run.trace_id for data in town.runs().values()] == [first]
+    assert len(town.logs("agent.instantiate", first)) == 2

@@ -13,12 +13,11 @@ from gastown_tracing import config
 from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
 from gastown_tracing.sessions import processes, receiver, roles, run, terminal
-from gastown_tracing.sessions.ending import close
+from gastown_tracing.sessions.ending import close, is_closed
 from gastown_tracing.sessions.start import not_started, own_context_only
 from gastown_tracing.shims.plan import TEXT
 from gastown_tracing.shims.real import shimmed
 from gastown_tracing.shims.tmux import output as tmux_output
-from gastown_tracing.shims.tmux.line import target as parse_target
 from gastown_tracing.shims.tmux.place import pane_of
 from gastown_tracing.shims.tmux.prompt import place_of
 from gastown_tracing.shims.tmux.running import PROGRAM, without_context
@@ -89,8 +88,16 @@ def spawn(call: Call, command: Command, argv: Sequence[bytes]) -> Spawn | Respaw
 class Spawn:
     """A new-session, or a respawn-pane, that makes an agent's session a run."""
 
-    def __init__(self, call: Call, command: Command, given: Mapping[str, str], argv: Sequence[bytes]) -> None:
-        self._call, self._command, self._given = call, command, dict(given)
+    def __init__(
+        self,
+        call: Call,
+        command: Command,
+        given: Mapping[str, str],
+        argv: Sequence[bytes],
+        *,
+        session: str = "",
+    ) -> None:
+        self._call, self._command, self._given, self._named = call, command, dict(given), session
         self._size = sum(len(word) + 1 for word in argv)
         self._env = call.plan.telemetry.config.env
         self._handle: run.RunHandle | None = None
@@ -100,7 +107,7 @@ class Spawn:
     def session(self) -> str:
         """Return the name that tmux gives the session, "" where that is tmux' to say."""
         if self._command.name != "new-session":
-            return parse_target(self._command.value("t"))[0]
+            return self._named
         name = self._command.value("s")
         return "" if "#" in name else name.replace(":", "_").replace(".", "_")
 
@@ -151,7 +158,8 @@ class Spawn:
                 run.write_run(handle, self._env)
                 not_started(handle, f"tmux: {error}")
             return
-        found = call.tmux.pane(f"={self.session}:")
+        is_new = self._command.name == "new-session"
+        found = call.tmux.pane(f"={self.session}:" if is_new else self._command.value("t"))
         if self._old is None:
             self._record(handle, found)
         else:
@@ -230,10 +238,12 @@ class Respawn:
 
         An earlier respawn-pane's are not the session's, and gt may have given that another GT_RUN since.
         """
-        self._place = self._found()
+        self._place, session = self._found()
+        if self._place is not None and self._is_over(self._place, session):
+            self._place = None
         if not any(self._given.get(name) for name in AGENT):
             return ()
-        spawn = Spawn(self._call, self._command, self._given, self._argv)
+        spawn = Spawn(self._call, self._command, self._given, self._argv, session=session)
         if self._place is not None:
             return spawn.words(spawn.draft({}, str(self._place.info["trace_id"])))
         self._made = spawn
@@ -259,17 +269,29 @@ class Respawn:
         if found is not None:
             pipe(call, handle.trace_id, found)
 
-    def _found(self) -> Place | None:
-        """Return the run of the pane, which may have been closed when its agent died."""
+    def _found(self) -> tuple[Place | None, str]:
+        """Return the run of the pane, which may have been closed when its agent died, and the session."""
         place = self._call.find(self._command.value("t"))
         if place is not None:
-            return place
+            return place, place.session
         found = self._call.tmux.pane(self._command.value("t"))
         if found is None:
-            return None
+            return None, ""
         registry = PaneRegistry(self._call.journal)
         run_id = registry.run_for_pane(found["socket"], found["server_pid"], found["pane"])
-        return place_of(self._call.journal, run_id or "")
+        return place_of(self._call.journal, run_id or ""), found["session"]
+
+    def _is_over(self, place: Place, session: str) -> bool:
+        """Return whether a pane's run has ended, and nothing says that what is to come is of it.
+
+        gt tells every session but a crew's which run it is: then that goes on, closed or not. Any other is a
+        run of its own, as it is for the relay.
+        """
+        if not is_closed(self._call.journal, place.run_id):
+            return False
+        code, said = self._call.tmux.ask("show-environment", "-t", f"={session}", "GT_RUN")
+        named = self._given.get("GT_RUN") or ("" if code else said.strip().partition("=")[2])
+        return parse_run_id(named) != place.run_id
 
 
 def respawned(
