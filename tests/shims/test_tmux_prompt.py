@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -179,6 +180,16 @@ def test_a_session_that_was_made_again_unseen_is_nobodys(town: Town) -> None:
     send(town, "-l", "hello")
     send(town, "Enter")
     assert town.spans("prompt.send") == []
+
+
+def test_a_server_with_the_id_of_the_one_before_has_other_panes(town: Town) -> None:
+    """In a container the ids come again: an open run of the server before is not in this one's pane."""
+    pane = {**town.pane(), "server_start": "1"}
+    Path(town.journal.run_dir(RUN), "pane.json").write_text(json.dumps(pane))
+    for target in ("%0", "de-rust"):
+        send(town, "hello", "Enter", target=target)
+    assert town.spans("prompt.send") == []
+    assert waiting(town) == []
 
 
 def test_it_carries_the_work_of_its_target(town: Town) -> None:

@@ -148,9 +148,7 @@ def asked(journal: "Journal", tmux: Tmux, target: str) -> Place | None:
     found = tmux.pane(target)
     if found is None:
         return None
-    registry = PaneRegistry(journal)
-    run_id = registry.run_for_pane(found["socket"], found["server_pid"], found["pane"])
-    place = _place(journal, {"run_id": run_id or ""}, found["session"])
+    place = _in_pane(journal, found["socket"], found["server_pid"], found["pane"], found["session"])
     if place is None:  # another pane of a session of ours
         place = _of_session(journal, found)
     if place is not None:
@@ -167,7 +165,7 @@ def _of_session(journal: "Journal", found: "Mapping[str, str]") -> Place | None:
         return None
     pane = pane_of(place.directory)
     same = all(pane.get(key) == found[key] for key in ("server_pid", "session_id"))
-    return place if same else None
+    return place if same and _is_its_server(place, found["server_pid"]) else None
 
 
 def _own(journal: "Journal", tmux: Tmux) -> Place | None:
@@ -175,8 +173,23 @@ def _own(journal: "Journal", tmux: Tmux) -> Place | None:
     inside = parse_tmux_variable(tmux.env.get("TMUX"))
     if tmux.server or inside is None:
         return None
-    run_id = PaneRegistry(journal).run_for_pane(inside[0], inside[1], tmux.env.get("TMUX_PANE", ""))
-    return _place(journal, {"run_id": run_id or ""}, "")
+    return _in_pane(journal, inside[0], inside[1], tmux.env.get("TMUX_PANE", ""), "")
+
+
+def _in_pane(journal: "Journal", socket: str, server_pid: str, pane: str, session: str) -> Place | None:
+    """Return the open run that the registry knows by a pane."""
+    run_id = PaneRegistry(journal).run_for_pane(socket, server_pid, pane)
+    place = _place(journal, {"run_id": run_id or ""}, session)
+    return place if place is not None and _is_its_server(place, server_pid) else None
+
+
+def _is_its_server(place: Place, server_pid: str) -> bool:
+    """Return whether a server is the one that a run's pane is known to be of.
+
+    After a boot, or in a container, another can have the same id; it hands out the same panes.
+    """
+    started = pane_of(place.directory).get("server_start")
+    return not started or started == start_of(server_pid)
 
 
 def _names(journal: "Journal") -> "Sequence[str]":
