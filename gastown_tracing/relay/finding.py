@@ -265,7 +265,7 @@ class Finder:
         """See to a session whose run is known: what was started in it again, and its further panes."""
         place = found.pane or {}
         socket, server_pid = str(place.get("socket", "")), str(place.get("server_pid", ""))
-        if found.info.get("found") and not parse_run_id(session.variables.get("GT_RUN", "")):
+        if not parse_run_id(session.variables.get("GT_RUN", "")):  # what runs in another pane carries none
             for pane in panes:
                 if self._registry.run_for_pane(socket, server_pid, pane.id) is None:
                     self._registry.register(

@@ -41,11 +41,12 @@ def look(town: Town) -> None:
     reap(town.journal, town.plain, Inspector(town.plain))
 
 
-def test_a_session_that_is_killed_is_over_at_once(town: Town) -> None:
+def test_a_session_that_is_killed_is_over(town: Town) -> None:
     """session.stop says who, by a link and in words, and how long the session was."""
     killer = {**TRACEPARENT, "BD_ACTOR": "mayor"}
     done = town.tmux("kill-session", "-t", "de-rust", more=killer)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    town.over(RUN)
     data = town.data()
     assert data.run.root is not None
     assert (data.run.root.attributes["reason"], data.run.root.attributes["status"]) == ("stopped", "ok")
@@ -118,6 +119,7 @@ def test_all_sessions_of_a_server(town: Town, words: tuple[str, ...]) -> None:
     spawn_other(town)
     town.tmux("new-session", "-d", "-s", "keep", env=town.plain)
     assert town.tmux(*words, more=TRACEPARENT).returncode == 0
+    town.over(RUN, OTHER)
     assert [len(town.spans("session.stop", run)) for run in (RUN, OTHER)] == [1, 1]
 
 
@@ -126,6 +128,7 @@ def test_nobody_else_is_closed(town: Town) -> None:
     spawn_other(town)
     town.tmux("kill-session", "-C", "-t", "de-rust")
     town.tmux("kill-session", "-t", "other")
+    town.over(OTHER)
     assert (town.data(RUN).run.closed, town.data(OTHER).run.closed) == (False, True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tmux_kit import CAUSE, RUN, TRACEPARENT, UUID, Town
 
-from gastown_tracing.journal.layout import create
+from gastown_tracing.journal.layout import PaneRegistry, create
 from gastown_tracing.relay.finding import Finder
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.reaping import reap
@@ -74,23 +74,14 @@ def test_an_agent_that_is_started_again_stays_in_its_run(town: Town, tmp_path: P
     assert len(town.logs("agent.instantiate", run_id)) == 2
 
 
-def ended(town: Town, run_id: str) -> None:
-    """Let the agent end, whose pane tmux keeps, and the relay close its run."""
-    pid = int(town.pane(run_id)["pane_pid"])
-    os.kill(pid, signal.SIGTERM)
-    known = ("display-message", "-p", "-t", "de-rust", "#{?pane_dead_time,1,0}")
-    wait_until(lambda: town.asked(*known) == "1", "tmux knows that it ended")
-    reap(town.journal, town.plain, Inspector(town.plain))
-    assert town.data(run_id).run.closed
-
-
 def crew(town: Town, tmp_path: Path) -> str:
     """Start an agent of whom nobody says which run it is, and let it end; return its run."""
     bare(town)
     town.asked("set-option", "-t", "de-rust", "remain-on-exit", "on")
     agent(town, f"exec env {WHO}", tmp_path / "one")
     (run_id,) = [data.run.trace_id for data in town.runs().values()]
-    ended(town, run_id)
+    os.kill(int(town.pane(run_id)["pane_pid"]), signal.SIGTERM)
+    town.over(run_id)
     return run_id
 
 
@@ -119,6 +110,23 @@ def test_what_is_started_again_without_a_word_is_left_to_the_relay(town: Town, t
     inspector = Inspector(town.plain)
     reaped = reap(town.journal, town.plain, inspector)
     assert Finder(town.journal, print, started_ns=0).look(inspector, reaped, town.plain) == 1
+
+
+def test_a_further_pane_is_found_where_the_session_says_no_run(town: Town, tmp_path: Path) -> None:
+    """Only the agent's own process has GT_RUN: what else runs in its session is known by its pane."""
+    bare(town)
+    agent(town, f"exec env {WHO}", tmp_path / "one")
+    (run_id,) = [data.run.trace_id for data in town.runs().values()]
+    town.asked("split-window", "-d", "-t", "de-rust", "sleep 1000")
+    inspector = Inspector(town.plain)
+    Finder(town.journal, print, started_ns=0).look(
+        inspector, reap(town.journal, town.plain, inspector), town.plain
+    )
+    panes = town.asked("list-panes", "-t", "de-rust", "-F", "#{pane_id}").split()
+    server = town.pane(run_id)
+    registry = PaneRegistry(town.journal)
+    known = [registry.run_for_pane(server["socket"], server["server_pid"], pane) for pane in panes]
+    assert known == [run_id, run_id]
 
 
 def test_a_session_that_says_which_run_it_is_goes_on_in_it(town: Town, tmp_path: Path) -> None:

@@ -70,6 +70,7 @@ def test_gt_sees_the_same_and_the_run_has_the_story(towns: tuple[Town, Town]) ->
     }
     for line in lines:
         assert replayed(seen, line) == replayed(plain, line), line
+    seen.over(RUN)
     texts = [line[-1] for line in lines if line[0] == "send-keys" and "-l" in line]
     prompts = seen.spans("prompt.send", RUN)
     assert len(prompts) == len(texts)

@@ -12,7 +12,10 @@ import shims_kit
 from gastown_tracing.journal import reader
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.parse import ReadLog, ReadSpan
+from gastown_tracing.sessions.liveness import Inspector
+from gastown_tracing.sessions.reaping import reap
 from tests.conftest import clean_environ
+from tests.processes import wait_until
 
 RUN = "3332b129af154f719ecd9b5c2fe437ee"
 UUID = "3332b129-af15-4f71-9ecd-9b5c2fe437ee"
@@ -108,6 +111,15 @@ class Town:
         """Return a run's pane.json."""
         found: dict[str, str] = json.loads(Path(self.journal.run_dir(run_id), "pane.json").read_text())
         return found
+
+    def over(self, *runs: str) -> None:
+        """Wait until runs that were ended are closed, by the shim or the relay: an agent takes its time."""
+
+        def closed() -> bool:
+            reap(self.journal, self.plain, Inspector(self.plain))
+            return all(self.data(run).run.closed for run in runs)
+
+        wait_until(closed, "the runs are closed")
 
     def end(self) -> None:
         """End the town's tmux server."""

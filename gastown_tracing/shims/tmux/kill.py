@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from gastown_tracing.shims.tmux.place import Call, Place
     from gastown_tracing.shims.tmux.running import Job
 
-#: Seconds that an agent has to end once it is hung up on; who does not is closed by the relay when it ends.
+#: Seconds that agents have to end once they are hung up on; who does not is closed by the relay when it ends.
 _ENDING, _PAUSE = 0.15, 0.002
 
 
@@ -42,6 +42,7 @@ class Kill:
     def __init__(self, call: Call, command: Command) -> None:
         self._call, self._command = call, command
         self._before: dict[str, bool] = {}
+        self._deadline = 0.0
         self._place: Place | None = None
 
     def before(self) -> Sequence[str]:
@@ -56,6 +57,7 @@ class Kill:
 
     def after(self, error: str) -> None:
         """Close the runs that have ended, and say of those that are about to end who told them."""
+        self._deadline = time.monotonic() + _ENDING  # for all together: somebody waits for tmux
         for directory, lived in self._before.items():
             info = run_info(directory)
             if lived and info is not None:
@@ -109,14 +111,14 @@ class Kill:
 
     def _has_ended(self, info: dict[str, object], pane: dict[str, str]) -> bool:
         """Return whether a session is gone, and its agent with it; both have a moment for that."""
-        deadline = time.monotonic() + _ENDING
-        while time.monotonic() < deadline:
+        while True:
             if start_of(pane.get("pane_pid", "")) != pane.get("pane_start"):
                 liveness = Inspector(self._call.tmux.env).look(info, pane)
                 if liveness.state != "unknown":  # a server that is ending does not answer
                     return liveness.state == "dead"
+            if time.monotonic() >= self._deadline:
+                return False
             time.sleep(_PAUSE)
-        return False
 
 
 def _lives(pane: dict[str, str]) -> bool:
