@@ -230,8 +230,14 @@ class PaneRegistry:
         return self._run(self._pane_path(server_pid, pane), "socket", socket)
 
     def run_for_session(self, name: str, town_root: str) -> str | None:
-        """Return the run that the session `name` of the town `town_root` had last, None if unknown."""
-        return self._run(self._session_path(name), "town_root", town_root)
+        """Return the open run of the session `name` of the town `town_root`, None if there is none.
+
+        A name comes again: what a session of it has been is no run of the next one.
+        """
+        run_id = self._run(self._session_path(name), "town_root", town_root)
+        directory = self._journal.run_dir(run_id) if run_id else ""
+        is_open = path_exists(f"{directory}/run.json") and not path_exists(f"{directory}/close.json")
+        return run_id if is_open else None
 
     def session_text(self, name: str) -> str | None:
         """Return, as JSON, what is registered last of the sessions of this name in any town, or None."""

@@ -6,6 +6,7 @@ import enum
 import fcntl
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -237,15 +238,36 @@ def test_the_town_is_gt_root_or_the_nearest_one_above(tmp_path: Path) -> None:
 def test_the_registry_knows_panes_of_one_server_and_sessions_of_one_town(journal: Journal) -> None:
     registry = layout.PaneRegistry(journal)
     where = {"socket": "/tmp/s", "server_pid": "12", "pane": "%3"}
+    begun(journal, TRACE)
     registry.register(TRACE, **where, session="gt-../x", town_root="/town")
     assert registry.run_for_pane("/tmp/s", "12", "%3") == TRACE
     assert registry.run_for_pane("/tmp/other", "12", "%3") is None
     assert registry.run_for_pane("/tmp/s", "13", "%3") is None
     assert registry.run_for_session("gt-../x", "/town") == TRACE
     assert registry.run_for_session("gt-../x", "/other") is None
+    begun(journal, "5" * 32)
     registry.register("5" * 32, session="gt-../x", town_root="/town")
     assert registry.run_for_session("gt-../x", "/town") == "5" * 32
     assert sorted(os.listdir(journal.panes_dir)) == ["12.3", "s-gt-%2e%2e%2fx"]
+
+
+def test_a_sessions_name_means_no_run_that_is_over(journal: Journal) -> None:
+    """The next session of that name is another: neither closed nor moved away is it found."""
+    registry = layout.PaneRegistry(journal)
+    directory = begun(journal, TRACE)
+    registry.register(TRACE, session="de-rust", town_root="/town")
+    (directory / "close.json").touch()
+    assert registry.run_for_session("de-rust", "/town") is None
+    shutil.rmtree(directory)
+    assert registry.run_for_session("de-rust", "/town") is None
+
+
+def begun(journal: Journal, run_id: str) -> Path:
+    """Make the directory of a run that is open; return it."""
+    directory = Path(journal.run_dir(run_id))
+    directory.mkdir(parents=True)
+    (directory / "run.json").touch()
+    return directory
 
 
 @settings(deadline=None)
