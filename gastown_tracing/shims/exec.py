@@ -51,9 +51,6 @@ code, or dead of the same signal.
 #: The events that are any command of a program; they are known without the registry.
 COMMANDS = ("exec", "bd.call", "git.operation", "gt.command")
 
-#: With one of these bd may say its version (`launcher.VERSION_WORDS`).
-VERSION_WORDS = (b"version", b"--version", b"-V")
-
 
 class Request:
     """What to run (`argv`, as bytes) and as what: the event, the span's name, given attributes.
@@ -181,8 +178,6 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
         _tmux(request, caller)
     plan = None
     try:
-        if request.program == "bd":
-            _hide_from_version(request)
         if not request.program or request.seen is not None:
             plan = make(decode(request.environ), PROGRAM)
         if request.program and plan is not None and not (plan.resolution.run_id or plan.telemetry.town_root):
@@ -284,15 +279,6 @@ def _reading(request: Request, plan: "Plan") -> "Reading | None":
     except Exception as error:  # the command runs as it is
         debug(PROGRAM, f"output not read: {describe(error)}", plan.telemetry)
         return None
-
-
-def _hide_from_version(request: Request) -> None:
-    """Hide the shims of bd from `bd version`, which warns of every other bd on PATH."""
-    if any(word in VERSION_WORDS for word in request.argv):
-        from gastown_tracing.shims.handing import asks_version, path_without_shims
-
-        if asks_version([word.decode("utf-8", "replace") for word in request.argv[1:]]):
-            request.environ[b"PATH"] = path_without_shims(request.environ.get(b"PATH", b""))
 
 
 def _write_bundle(root: str) -> None:

@@ -10,7 +10,7 @@ from propagation.traceparent import SpanContext
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from gastown_tracing.config import Telemetry
     from gastown_tracing.shims.exec import Request
@@ -89,19 +89,3 @@ def _relay_runs(root: str) -> bool:
     finally:
         posix.close(descriptor)
     return False
-
-
-def asks_version(arguments: "Sequence[str]") -> bool:
-    """Say whether these words ask bd for its version."""
-    from gastown_tracing.masking import subcommand  # a long list of words
-
-    index, name = subcommand("bd", arguments)
-    before = arguments[:index] if index >= 0 else arguments
-    return name == "version" or any(word in ("--version", "-V") for word in before)
-
-
-def path_without_shims(path: bytes) -> bytes:
-    """Return a PATH without the folders in which bd is a shim of ours."""
-    from gastown_tracing.shims.real import is_shim  # no other command asks
-
-    return b":".join([entry for entry in path.split(b":") if not is_shim((entry or b".") + b"/bd")])
