@@ -128,4 +128,5 @@ def advice(found: Found) -> Iterator[str]:
     if found.older:
         yield "gt down && gt up: agents and daemons get this PATH"
     if found.lost:
-        yield "install bash: sh drops variables whose names are no identifiers; then install the shims again"
+        why = "sh drops variables whose names are no identifiers, bash does not"
+        yield f"{why}: install it, or set LC_ALL to a locale that is here; then install the shims again"

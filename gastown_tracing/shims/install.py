@@ -71,7 +71,7 @@ def path(directory: str, program: str) -> str:
 
 
 def is_current(file: str, program: str, shell: str = "") -> bool:
-    """Say whether a file is just the shim that would be written now."""
+    """Say whether a file is just the shim that would be written now; `shell`: as `launcher.shim` has it."""
     return _read(file) == launcher.shim(program, shell) and os.access(file, os.X_OK)
 
 

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import shlex
+import subprocess
 import sys
 
 from gastown_tracing._version import VERSION
@@ -218,8 +219,22 @@ def shim(program: str, shell: str = "") -> str:
 
 
 def found_shell() -> str:
-    """Return the shell for launchers on this machine, with its options."""
-    return next(shell for shell in SHELLS if os.access(shell.split()[0], os.X_OK))
+    """Return the shell for launchers on this machine, with its options.
+
+    That is the first one that says nothing of its own: bash warns of an LC_ALL whose locale is missing before
+    it reads its script, so that every command would say so on its stderr.
+    """
+    there = [shell for shell in SHELLS if os.access(shell.split()[0], os.X_OK)]
+    return next((shell for shell in there if not warning(shell)), there[-1])
+
+
+def warning(shell: str) -> str:
+    """Return what a shell says in this environment before it does anything, "" for nothing."""
+    try:
+        done = subprocess.run([*shell.split(), "-c", ":"], capture_output=True, check=False)
+    except OSError as error:
+        return str(error.strerror)
+    return done.stderr.decode("utf-8", "replace").strip()
 
 
 def facts(program: str) -> dict[str, str]:

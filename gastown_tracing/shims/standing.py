@@ -64,4 +64,8 @@ def staleness(shim: str) -> str:
     ours = launcher.facts(said.get("program", ""))
     if said != ours:
         return f"it is of another installation: {said.get('version', '')} in {package}"
-    return "" if install.is_current(shim, said["program"]) else "it was written by an older version"
+    shell = install.shell(shim)
+    if not install.is_current(shim, said["program"], shell):
+        return "it was written by an older version"
+    warning = launcher.warning(shell)
+    return f"its shell warns before every command: {warning}" if warning else ""

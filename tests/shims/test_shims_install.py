@@ -291,6 +291,19 @@ def test_status_names_the_variables_that_sh_loses(home: Home) -> None:
     assert "lost with sh" in home("status", PATH=home.path, **odd).stdout
 
 
+def test_a_shell_that_warns_runs_no_shim(home: Home) -> None:
+    """bash complains of an LC_ALL whose locale is missing; who called bd would take that for bd's."""
+    missing = {"LC_ALL": "xx_YY.UTF-8"}
+    said = run([*BASH.split(), "-c", ":"], {**home.env, **missing}, REST).stderr
+    shims(home.shims, shell=BASH)
+    done = home("status", PATH=home.path, **missing)
+    assert ("its shell warns" in done.stdout, done.returncode) == (bool(said), int(bool(said)))
+    assert home("install", **missing).returncode == 0
+    assert home("status", PATH=home.path, **missing).returncode == 0
+    done = run(["git", "rev-parse"], {**home.env, **missing}, home.path)
+    assert (done.stdout, done.stderr) == ("real/git rev-parse\n", "")
+
+
 def test_a_writer_that_is_killed_leaves_no_half_shim(home: Home, tmp_path: Path) -> None:
     """What it was writing stands beside the shim, and holds up no install."""
     home("install", "git")
