@@ -167,6 +167,9 @@ def without_credentials(url: str) -> str:
     scheme, found, rest = url.partition("://")
     if found:
         return _url(scheme, rest) or mask(url)
+    helper, found, _ = url.partition("::")
+    if found and _is_name(helper):  # `ext::sh -c …` is a command (gitremote-helpers(7))
+        return mask(url)
     if "@" not in url or (url[:1] in ("/", ".", "~") and url[:2] != "//"):
         return url
     host, _, path = url.partition(":")

@@ -251,6 +251,7 @@ def test_urls_lose_their_credentials(url: str, shown: str) -> None:
         *("https://u:pa/ss@host/x", "https://u:12/3@host", "https://u:p?a@host", "https://u:1#2@host/"),
         *("https://u:p@s/s@host/", "u:p@host", "u:p@ss@host:x", "u@host/x", "//u:p@host/x", "a/b@host:x"),
         *("file://u:p/w@host/x", "fatal: 'https://u:p@host/x'", "x::https://u:p@host/", "://", "https://"),
+        *("ext::sh -c secret", "x::secret"),
         *("u@h ost:x", "@", "\udcff@", "https://hé/x"),
     ],
 )
