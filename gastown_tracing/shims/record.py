@@ -202,11 +202,17 @@ def given(request: "Request", event: str = "") -> "dict[str, object]":
     found: dict[str, object] = {}
     if name == "exec":
         found["name"] = request.name or words[0].rpartition("/")[2]
-    elif name in (BD_CALL, "git.operation", "gt.command") and (
-        name != request.event or request.attributes.keys().isdisjoint(("operation", "command"))
+    elif name in (BD_CALL, "git.operation", "gt.command") and not (
+        name == request.event and _says_command(request)
     ):
         found.update(_from_command_line(name, words[1:]))
     return {**found, **(request.attributes if name == request.event else {})}
+
+
+def _says_command(request: "Request") -> bool:
+    """Return whether the request says which command it is; what gt's shim does not know is none."""
+    known = not request.attributes.keys().isdisjoint(("operation", "command"))
+    return known or (request.program == "gt" and request.seen is not None)
 
 
 def _words(request: "Request") -> list[str]:

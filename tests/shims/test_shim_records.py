@@ -52,6 +52,13 @@ def test_a_bead_that_was_made_has_a_record(shims: Shims) -> None:
     assert [log.event_name for log in shims.written()[1]].count("bead.create") == 1
 
 
+def test_a_command_that_gt_has_not_is_not_guessed(shims: Shims) -> None:
+    """A word further on that is a command of gt's is no command here."""
+    shims.run("gt", "frobnicate", "mail", "send")
+    assert shims.span().name == "gt.command"
+    assert "command" not in shims.span().attributes
+
+
 def test_what_was_made_is_known_to_the_index(shims: Shims) -> None:
     """The span of a mail is found by its id, that of a failure by none."""
     shims.run(*MAIL, says=CREATED)
