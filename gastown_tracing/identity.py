@@ -47,6 +47,8 @@ SESSION_VARIABLES = (
 
 #: What the shims of gt and bd add to the resource of their own child: the span that records it.
 OF_CHILD = ("gt.trace_id", "gt.span_id")
+#: What gt, its own exporter on, gives an agent of its prompt: content, which no record of ours is asked for.
+OF_PROMPT = "gt.prompt"
 
 
 def parse_role(text: str) -> tuple[str, str, str]:
@@ -175,7 +177,7 @@ def resource(
     if host_id:
         found["host.id"] = host_id
     found.update(resource_attributes.parse(env.get("OTEL_RESOURCE_ATTRIBUTES", "")))
-    for name in OF_CHILD:
+    for name in (*OF_CHILD, OF_PROMPT):
         found.pop(name, None)
     if env.get("OTEL_SERVICE_NAME"):
         found["service.name"] = env["OTEL_SERVICE_NAME"]

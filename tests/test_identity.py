@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gastown_tracing.identity import NAMED, SINGLETONS, agent_name, identity, parse_role
+from gastown_tracing.identity import NAMED, SINGLETONS, agent_name, identity, parse_role, resource
 
 #: GT_ROLE; the role, the rig and the agent's name that it says. gt's own rules (parseRoleString), but that
 #: the place of a dog (`deacon/dogs/NAME`) and of the mayor in a rig are understood as well.
@@ -103,3 +103,10 @@ def test_any_role_is_a_known_one_or_none(parts: list[str]) -> None:
     assert not role or name == role or role in NAMED
     assert role or not (rig or name)
     assert rig in ("", *[part for part in parts if part][:1])
+
+
+def test_a_resource_says_nothing_of_a_prompt() -> None:
+    """gt, its exporter on, puts the beginning of an agent's prompt there; nobody has opted into that."""
+    found = resource({"OTEL_RESOURCE_ATTRIBUTES": "team=a,gt.role=mayor,gt.prompt=do it"})
+    assert (found["team"], found["gt.role"]) == ("a", "mayor")
+    assert "gt.prompt" not in found

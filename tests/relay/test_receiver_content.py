@@ -280,6 +280,17 @@ def test_what_is_around_records_is_gated_too(journal_root: Path) -> None:
         assert CANARY not in found.text()
 
 
+@pytest.mark.parametrize("service", ["claude-code", "bd", "gastown", "anything"])
+def test_the_prompt_that_gt_puts_on_a_resource_is_content(journal_root: Path, service: str) -> None:
+    """gt, its exporter on, gives what runs in a session the beginning of its prompt: whoever hands it on."""
+    with receiving(journal_root) as found:
+        named = {"service__name": service, "gt__prompt": CANARY, "gt__role": "mayor"}
+        assert found.post("traces", spans(span(TRACE, SPAN), **named)).status == 200
+        (seen,) = found.records("traces")
+    assert "mayor" in json.dumps(seen)
+    assert CANARY not in json.dumps(seen)
+
+
 def test_messages_of_models_are_content_in_bodies_too(journal_root: Path) -> None:
     """GenAI events carry them in their bodies, and name themselves in either place."""
     body = {"kvlistValue": {"values": pairs(content=CANARY)}}

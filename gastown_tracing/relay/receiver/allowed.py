@@ -61,6 +61,7 @@ _ORIGIN = {
             ),
             "log.record.uid": like(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9A-Z]{26}"),
             "run.id": like(r"[0-9a-fA-F{}:urnid-]{32,45}"),
+            "gt.prompt": PROMPT,  # gt's own, on the resource of what runs in a session
         }
     ),
 }
@@ -194,7 +195,7 @@ OPEN = Rules(
         **by_name(
             {
                 "gen_ai.input.messages gen_ai.system_instructions gen_ai.prompt llm.prompts": PROMPT,
-                "user_prompt prompt system_prompt ai.prompt gen_ai.request.prompt": PROMPT,
+                "user_prompt prompt system_prompt ai.prompt gen_ai.request.prompt gt.prompt": PROMPT,
                 "gen_ai.content.prompt input.value traceloop.entity.input": PROMPT,
                 "gen_ai.output.messages gen_ai.completion gen_ai.content.completion": OUTPUT,
                 "gen_ai.tool.call.arguments gen_ai.tool.call.result gen_ai.tool.definitions": OUTPUT,
