@@ -5,6 +5,7 @@ Nothing is guessed. What cannot be read is absent.
 
 from gastown_tracing.beads import parse
 from gastown_tracing.masking import subcommand
+from gastown_tracing.shims.lines.saying import name
 from gastown_tracing.shims.lines.seen import BD, SLING
 
 TYPE_CHECKING = False
@@ -13,8 +14,8 @@ if TYPE_CHECKING:
 
     from gastown_tracing.shims.lines.seen import Seen
 
-#: What bd puts before the id of a bead that it made; its title stands behind the id.
-CREATED = "Created issue: "
+#: What a line begins with, behind a mark, that says which bead was made; its title stands behind the id.
+CREATED, MARK = "Created issue: ", "✓"
 #: What of bd's answer to `mol wisp` is the wisp's root, in the order in which gt looks.
 WISP_ROOT = ("new_epic_id", "root_id", "result_id")
 #: Ids that one record shows at most, and characters of one.
@@ -63,11 +64,18 @@ def read(seen: "Seen", stdout: bytes | None) -> Found:
 
 
 def _created(text: str) -> list[str]:
-    """Return the ids of the beads that `bd create` says it made: in a sentence, or alone (`--silent`)."""
-    if text.isprintable() and " " not in text:
-        return [text] if _id(text) else []
-    said = [line.partition(CREATED)[2] for line in text.split("\n") if CREATED in line]
-    return [found for found in (_id(line.partition(" ")[0]) for line in said) if found]
+    """Return the id of the bead that `bd create` says it made: in a sentence, or alone (`--silent`).
+
+    Further lines may be anybody's text. Alone, what has no dash is a word and no id.
+    """
+    if name(text):
+        return [text] if "-" in text else []
+    for line in text.split("\n"):
+        before, _, said = line.partition(CREATED)
+        if said and (not before or MARK in before):  # which may be coloured
+            found = name(said.split(" ")[0])
+            return [found] if found else []
+    return []
 
 
 def _answer(text: str) -> object:
@@ -96,9 +104,9 @@ def _slung(text: str) -> dict[str, str]:
     """Return what `gt sling` says of its convoy, its wisp and the polecat that it found."""
     found: dict[str, str] = {}
     for line in text.split("\n"):
-        for before, name in (("Created convoy ", "convoy"), ("Formula wisp created: ", "wisp")):
+        for before, made in (("Created convoy ", "convoy"), ("Formula wisp created: ", "wisp")):
             if before in line:
-                found[name] = _id(line.partition(before)[2].split(" ")[-1])
+                found[made] = _id(line.partition(before)[2].split(" ")[-1])
         if "Slinging " in line and line.endswith("..."):
             target = _id(line.removesuffix("...").rpartition(" to ")[2])
             found["polecat"] = target if "/polecats/" in target else ""

@@ -52,6 +52,25 @@ def test_a_bead_that_was_made_has_a_record(shims: Shims) -> None:
     assert [log.event_name for log in shims.written()[1]].count("bead.create") == 1
 
 
+@pytest.mark.parametrize(
+    ("says", "bead"),
+    [
+        ("✓ Created issue: de-7 — a\n  Created issue: de-8 — it says", "de-7"),
+        ("⚠ Created issue: de-8 is a title\n✓ Created issue: de-7 — a", "de-7"),
+        ("de-7", "de-7"),
+        ("password", None),
+        ("✓ Created issue: ‹de› — a", None),
+    ],
+)
+def test_of_what_a_create_prints_only_its_own_bead_is_read(says: str, bead: str | None, shims: Shims) -> None:
+    """A title, a description or a lone word of somebody's is no id."""
+    shims.run("bd", "create", "--title=x", says=f"printf '{says}\\n'")
+    assert shims.span().attributes.get("bead_id") == bead
+    assert (index.bead_span(shims.journal, "de-7") is not None) == (bead is not None)
+    assert index.bead_span(shims.journal, "de-8") is None
+    assert index.bead_span(shims.journal, "password") is None
+
+
 def test_a_command_that_gt_has_not_is_not_guessed(shims: Shims) -> None:
     """A word further on that is a command of gt's is no command here."""
     shims.run("gt", "frobnicate", "mail", "send")
