@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -111,7 +112,11 @@ def _older(process: Older) -> str:
 
 def advice(found: Found) -> Iterator[str]:
     """Yield what to do, a line each; nothing where all is well."""
-    where = "" if found.directory == install.default_directory(os.environ) else f" --dir {found.directory}"
+    where = (
+        ""
+        if found.directory == install.default_directory(os.environ)
+        else f" --dir {shlex.quote(found.directory)}"
+    )
     if not found.installed:
         yield f'eval "$(gt-trace shims install{where})" installs them'
         return

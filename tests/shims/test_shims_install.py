@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -93,6 +94,8 @@ def test_programs_and_a_directory_can_be_named(home: Home, tmp_path: Path) -> No
     fish = home("install", "--dir", str(place), "git", SHELL="/usr/bin/fish")
     assert fish.stdout.startswith("set -gx PATH '")
     assert fish.stdout.endswith("' $PATH\n")
+    advised = f"gt-trace shims install --dir {shlex.quote(str(place))})"
+    assert advised in home("status", "--dir", str(place)).stdout
 
 
 def test_install_is_idempotent_and_whole(home: Home) -> None:
