@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from gastown_tracing.journal.otlp import Span
 
 Attributes = Mapping[str, object]
+
+#: What stands for text that nobody has opted into recording.
+_WITHHELD = re.compile(r"‹\d+ bytes›")
 
 #: The label of a bead that asks for a merge.
 MERGE_REQUEST = "gt:merge-request"
@@ -97,6 +101,12 @@ def _first(*names: str) -> Callable[[Callable[[str], str]], tuple[str, str]]:
     return titled
 
 
+def _done(get: Callable[[str], str]) -> tuple[str, str]:
+    """Return how the work ended; one that failed has ended none."""
+    failed = get("status") == "error" or get("gastown.interrupted") == "true"
+    return "" if failed else get("exit_type"), ""
+
+
 #: Names whose whole title is made from attributes.
 _TITLES = {
     "bd.call": _bd,
@@ -112,7 +122,7 @@ _SUFFIXES = {
     "nudge": _towards,
     "prompt.send": _towards,
     "prime": _first("work_bead"),
-    "done": _first("exit_type"),
+    "done": _done,
     "session.stop": _first("reason"),
     "polecat.spawn": _first("name"),
     "polecat.remove": _first("name"),
@@ -124,6 +134,9 @@ _SUFFIXES = {
     "mol.burn": _first("mol_id"),
     "refinery.dispatch": _first("bead_id"),
     "gt.session": _first("session_id", "session.id"),
+    "claude_code.tool": _first("tool_name", "gen_ai.tool.name"),
+    "claude_code.tool.execution": _first("tool_name", "gen_ai.tool.name"),
+    "claude_code.llm_request": _first("model", "gen_ai.request.model"),
 }
 
 
@@ -208,7 +221,8 @@ def failure(span: Span) -> str:
     if not failed(span):
         return ""
     attributes = span.attributes
-    message = span.status_message or text(attributes.get("error"))
+    told = (span.status_message, text(attributes.get("error")))
+    message = next((said for said in told if said and not _WITHHELD.fullmatch(said)), "")
     if interrupted(span) and "interrupted" not in message:
         message = f"interrupted: {message}" if message else "interrupted"
     code = text(attributes.get("process.exit.code", attributes.get("exit_code")))
