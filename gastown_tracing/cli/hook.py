@@ -56,8 +56,8 @@ def install_hooks(settings: str | None) -> None:
         _try(path, lambda: os.makedirs(os.path.dirname(path), 0o700, exist_ok=True))
     new = _try(path, lambda: install.install(path, program))
     backup = path + install.BACKUP
-    was = f"; {backup} is what was" if new and os.path.exists(backup) else ""
-    say(f"{path}: the hooks are {'installed' if new else 'there already'}{was}\n")
+    was = f"; what was there is in {os.path.basename(backup)}" if new and os.path.exists(backup) else ""
+    say(f"the hooks are {f'installed in {path}' if new else f'in {path} already'}{was}\n")
 
 
 @claude.command("remove")

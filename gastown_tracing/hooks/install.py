@@ -89,13 +89,15 @@ def remove(path: str, program: str = "") -> bool:
     """Take our hooks out of the settings; False where there were none. Raises Unusable and OSError.
 
     Where nobody has changed the settings since, they become what they were, to the byte. The launcher
-    `program` goes too.
+    `program` goes too, and its directory where that is empty then.
     """
     with _alone(path):
         known = settings.installed(read(path).text)
         if program:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(program)
+            with contextlib.suppress(OSError):  # not there, or somebody else's files are in it
+                os.rmdir(os.path.dirname(program))
         if not known:
             return False
         kept = read(path + BACKUP)
