@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -18,6 +20,8 @@ from gastown_tracing.shims import install as shims
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from gastown_tracing.journal.layout import Journal
 
 #: What running agents and daemons need before they see the shims.
 RESTART = "gt down && gt up"
@@ -67,9 +71,21 @@ def install(directory: str | None, syntax: str | None, programs: tuple[str, ...]
     )
     _say(f"wrote {', '.join(written)} in {place}" if written else f"all is there already in {place}")
     _say(_journal(env))
-    _say(f"put this line at the end of your shell's profile:\n{line}")
+    ours = _off_path(env)
+    if ours:
+        _say(f"gt-trace is not on PATH: it is {ours}")
     _say(f"agents and daemons that run already need: {RESTART}; then: gt-trace shims status")
+    shown = "" if sys.stdout.isatty() else f"\n{line}"  # a terminal shows what is for the shell, too
+    _say(f"put this line at the end of your shell's profile:{shown}")
     click.echo(line)
+
+
+def _off_path(env: Mapping[str, str]) -> str:
+    """Return the full path of gt-trace where PATH does not lead to one, "" where it does."""
+    if shutil.which("gt-trace", path=env.get("PATH")):
+        return ""
+    file = os.path.join(os.path.dirname(os.path.abspath(sys.executable)), "gt-trace")
+    return file if os.access(file, os.X_OK) else ""
 
 
 def path_line(directory: str, programs: Sequence[str], syntax: str) -> str:
@@ -100,14 +116,17 @@ def _journal(env: Mapping[str, str]) -> str:
 
 @command.command()
 @_directory_option
+@click.option("--off", "switch_off", is_flag=True, help="Switch tracing off, too: remove the journal's `on`.")
 @_programs_argument
-def remove(directory: str | None, programs: tuple[str, ...]) -> None:
-    """Remove the shims, all or those named, and nothing else.
+def remove(directory: str | None, *, switch_off: bool, programs: tuple[str, ...]) -> None:
+    """Remove the shims, all or those named, and nothing else: tracing stays on without --off.
 
-    Says which lines in the shell's profiles still name their directory.
+    Says which lines in the shell's profiles still name their directory, and what still records.
     """
     from gastown_tracing.shims import around  # only here
 
+    if switch_off and programs:
+        raise WrongUse("--off goes with all programs, not with some")
     place = _place(directory)
     try:
         removed = shims.remove(place, programs or shims.PROGRAMS)
@@ -121,6 +140,26 @@ def remove(directory: str | None, programs: tuple[str, ...]) -> None:
         _say(f"{line} still names it: remove the line")
     if removed:
         _say("shells that remember where a program was need: hash -r")
+    if not programs:
+        _leave_off(config.load(os.environ).journal, switch_off)
+
+
+def _leave_off(journal: Journal, switch_off: bool) -> None:
+    """Say what of this journal still records, or switch that off."""
+    stop = "`gt-trace relay stop` ends the relay"
+    if not journal.is_on():
+        if switch_off:
+            _say(f"tracing is off already: there is no {journal.on_path}")
+        return
+    if not switch_off:
+        off = f"removing {journal.on_path} (or --off) switches it off"
+        _say(f"tracing is still on: {stop}, {off}; the journal stays at {journal.root}")
+        return
+    try:
+        os.unlink(journal.on_path)
+    except OSError as error:
+        raise Failure(f"{journal.on_path}: {error.strerror}") from error
+    _say(f"tracing is off: removed {journal.on_path}; {stop}; the journal stays at {journal.root}")
 
 
 @command.command()

@@ -184,6 +184,40 @@ def test_remove_takes_what_is_ours_and_says_what_remains(home: Home) -> None:
     assert "no shims" in home("remove").stderr
 
 
+def test_remove_says_what_still_records_and_switches_it_off(home: Home) -> None:
+    """The shims go, tracing stays on, with what ends it on one line; --off removes `on` and nothing else."""
+    home("install")
+    said = home("remove").stderr.splitlines()
+    (still,) = [line for line in said if "tracing is still on" in line]
+    assert "gt-trace relay stop" in still
+    assert home.journal.on_path in still
+    assert still.endswith(f"the journal stays at {home.journal.root}")
+    assert home.journal.is_on()
+    assert home("remove", "--off", "bd").returncode == 2
+    before = set(os.listdir(home.journal.root))
+    assert f"removed {home.journal.on_path}" in home("remove", "--off").stderr
+    assert before - set(os.listdir(home.journal.root)) == {"on"}
+    assert "off already" in home("remove", "--off").stderr
+    assert "tracing is" not in home("remove").stderr
+
+
+def test_install_names_gt_trace_where_path_has_none(home: Home) -> None:
+    """Its full path is said, and nothing where PATH leads to it."""
+    named(home.real, "gt-trace")
+    assert "gt-trace is not on PATH" not in home("install").stderr
+    (home.real / "gt-trace").unlink()
+    ours = Path(sys.executable).parent / "gt-trace"
+    assert f"gt-trace is not on PATH: it is {ours}\n" in home("install").stderr
+
+
+def test_a_terminal_shows_the_line_once(home: Home) -> None:
+    """Where nothing evals it, standard output and standard error are the same screen."""
+    words = [sys.executable, "-m", "gastown_tracing.cli", "shims", "install"]
+    done = run(["script", "-qec", shlex.join(words), "/dev/null"], home.env, home.env["PATH"], home.town)
+    assert done.stdout.count("export PATH=") == 1
+    assert "shell's profile:" in done.stdout
+
+
 def test_status_says_how_each_program_stands(home: Home) -> None:
     """Seen, hidden behind the real one, not on PATH, without a shim; 0 only where all are seen."""
     assert home("status").returncode == 1
