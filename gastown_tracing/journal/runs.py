@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,9 +20,10 @@ from gastown_tracing.journal.parse import (
 )
 from propagation.work import WorkContext, parse_line
 
-#: How our own lines spell a span and a failed one; quotes inside content are escaped, so neither is ever
-#: content.
-_SPAN, _FAILED = b'"startTimeUnixNano"', b'"status":{"code":2'
+#: How lines spell a span and a failed one, ours and, with the message first, those of the receiver; quotes
+#: inside content are escaped, so neither is ever content.
+_SPAN = b'"startTimeUnixNano"'
+_FAILED = re.compile(rb'"status":\{(?:"message":"(?:[^"\\]|\\.)*+",)?"code":2')
 
 #: Bytes that are searched at a time: a big run does not have to fit.
 _BLOCK = 1 << 20
@@ -91,7 +93,7 @@ def counted(run: Run) -> tuple[int, int]:
         for name in ("traces.jsonl", "close.json"):
             for block in _blocks(f"{directory}/{name}"):
                 spans += block.count(_SPAN)
-                errors += block.count(_FAILED)
+                errors += sum(1 for _ in _FAILED.finditer(block))
     return spans, errors
 
 

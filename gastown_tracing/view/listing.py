@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gastown_tracing.hooks import agents
+from gastown_tracing.journal import markers
 from gastown_tracing.journal.parse import ReadSpan
 from gastown_tracing.journal.reader import Run, RunData
 from gastown_tracing.journal.runs import counted
@@ -74,7 +75,7 @@ def row(run: Run, look: Look) -> Row:
     state = "ended" if run.closed else look(run)
     start = began(run)
     until = run.end_ns or (time.time_ns() if state == "live" else run.last_activity_ns)
-    spans, errors = counted(run)
+    spans, errors = _counted(run)
     return Row(
         run.trace_id,
         state,
@@ -90,6 +91,20 @@ def row(run: Run, look: Look) -> Row:
         spans,
         errors,
     )
+
+
+def _counted(run: Run) -> tuple[int, int]:
+    """Return how many spans a run has and how many failed, as `view` does: with those that are not written.
+
+    These are the root of an open run, and calls in progress or interrupted.
+    """
+    spans, errors = counted(run)
+    if run.root is not None:
+        return spans, errors
+    marks = [mark for directory in run.directories for mark in markers.read_all(directory, [])]
+    interrupted = sum(not mark.live and not mark.span.end_ns for mark in marks)
+    failed = sum(bool(mark.span.end_ns) and titles.failed(mark.span) for mark in marks)
+    return spans + len(marks) + 1, errors + interrupted + failed
 
 
 def agent(run: Run) -> dict[str, object]:

@@ -282,6 +282,23 @@ def test_ls_lists_the_newest_first_in_words(book: Book, gt_trace: Run) -> None:
     assert re.fullmatch(r"unknown +hq-mayor +mayor .*1b4e28ba", lines[2])
 
 
+def test_ls_and_view_count_alike(journal_root: Path, gt_trace: Run) -> None:
+    """An open run's root, calls in progress or cut off, and failures that an agent's exporter spells."""
+    run = Book(journal_root)
+    run.span("claude_code.tool", 1, 2, error='"code" {1}')
+    path = run.directory / "traces.jsonl"
+    ours = json.dumps({"code": 2, "message": '"code" {1}'}, separators=(",", ":"))
+    theirs = json.dumps({"message": '"code" {1}', "code": 2}, separators=(",", ":"))
+    assert ours in path.read_text()
+    path.write_text(path.read_text().replace(ours, theirs))
+    run.marker("gt.command", 3, live=True, command="mail check")
+    run.marker("bd.call", 4, live=False, died=5, subcommand="list")
+    spans = len(path.read_text().splitlines()) + 3
+    (row,) = json.loads(gt_trace("ls", "--json").stdout)
+    assert (row["spans"], row["errors"]) == (spans, 2)
+    assert f"· {spans} spans · 2 errors · 1 in progress" in gt_trace("view", RUN).stdout
+
+
 def test_ls_fits_80_columns_and_says_everything_in_json(book: Book, gt_trace: Run) -> None:
     """Narrow, the least important columns go; --json has all of it, the whole run id too."""
     lines = gt_trace("ls", "--width", "80").stdout.splitlines()
