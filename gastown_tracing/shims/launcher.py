@@ -68,16 +68,18 @@ done
 exec "$@"
 """
 
-#: The second line of a script; the first one of anything else.
+#: The second line of a script. bash looks at two bytes first: the first line of a program can be long.
 _READ = """\
   _gt_trace_line= _gt_trace_script=
   if [ -f "$_gt_trace_file" ] && [ -r "$_gt_trace_file" ]; then
-    {
-      IFS= read -r _gt_trace_line
-      case $_gt_trace_line in "#!"*) _gt_trace_script=1; IFS= read -r _gt_trace_line ;; esac
-    } <"$_gt_trace_file"
+    {{
+      IFS= read -r {two}_gt_trace_line
+      case $_gt_trace_line in "#!"*) _gt_trace_script=1; {rest}IFS= read -r _gt_trace_line ;; esac
+    }} <"$_gt_trace_file"
   fi
 """
+_READ_IN_BASH = _READ.format(two="-n 2 ", rest="IFS= read -r _gt_trace_line; ")
+_READ_IN_SH = _READ.format(two="", rest="")
 #: A script of this name may itself look for the next program of its name, and find us again. So it is told
 #: who handed which call over to it, in a variable that no other program gets; when the same call, by the
 #: lengths of its words, comes back from it, it is passed over.
@@ -201,7 +203,8 @@ def shim(program: str, shell: str = "") -> str:
     )
     rules = table.decide(program)
     unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
-    common = {"program": program, "mark": shlex.quote(MARK), "read": _READ, "returned": _RETURNED}
+    read = _READ_IN_BASH if "bash" in shell else _READ_IN_SH
+    common = {"program": program, "mark": shlex.quote(MARK), "read": read, "returned": _RETURNED}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
     lines = [
         f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",

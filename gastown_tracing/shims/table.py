@@ -27,7 +27,7 @@ def decide(program: str) -> str:
     if program == "git":
         return LOOP.format(rules=_rules(_git()))
     if program == "tmux":
-        return LOOP.format(rules=_rules(_tmux())) + _TMUX_DEFAULT
+        return _TMUX_MORE + LOOP.format(rules=_rules(_tmux())) + _TMUX_DEFAULT
     return ""
 
 
@@ -78,10 +78,12 @@ def _tmux() -> list[tuple[str, str]]:
         *((_commands(name), f"_gt_trace_at={name}") for name in tmux_table.BEHIND),
         *((f"{name}:{word}*", "_gt_trace_wanted=1; break") for name, word in tmux_table.BEHIND.items()),
         (r"*:\; | *:*[!\\]\;", "_gt_trace_at=c"),
-        ("[oc]:*", "_gt_trace_at=w"),
+        ("[oc]:*", '_gt_trace_at=w; [ -n "$_gt_trace_more" ] || break'),
     ]
 
 
+#: Without a `;` there is one command.
+_TMUX_MORE = "_gt_trace_more=; case $* in *\\;*) _gt_trace_more=1 ;; esac\n"
 #: Without a command tmux runs its default one, which is wanted.
 _TMUX_DEFAULT = "case $_gt_trace_at in [ov]) _gt_trace_wanted=1 ;; esac\n"
 

@@ -6,6 +6,7 @@ environment, which a server keeps for ever. Who waits for tmux finds the registr
 
 import posix
 
+from gastown_tracing.identity import NAMED
 from gastown_tracing.shims import child
 from gastown_tracing.shims.plan import TEXT, debug, decode, describe, make
 from gastown_tracing.shims.tmux.line import Command, Line, parse
@@ -38,6 +39,8 @@ WANTED = (
     *("capture-pane", "kill-server", "kill-session", "new-session", "respawn-pane", "send-keys"),
     *("set-environment", "set-hook"),
 )
+#: What says that a session is an agent's.
+AGENT = ("GT_RUN", "GT_ROLE", *NAMED.values())
 #: Commands that can start a server, which keeps the environment of whoever starts it.
 STARTING = ("attach-session", "new-session", "start-server")
 
@@ -115,7 +118,8 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
         return _Prompt(call, command) if name == "send-keys" else _Look(call, command)
     if name == "set-environment":
         return _work(call, command, line)
-    if name in ("new-session", "respawn-pane"):
+    # gt can make a bare session first, and put the agent into its pane.
+    if name == "respawn-pane" or (name == "new-session" and _names_agent(command)):
         from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load slow modules
 
         return spawn(call, command, argv)
@@ -123,11 +127,17 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
         from gastown_tracing.shims.tmux.stop import disarms  # no hook else is seen
 
         return _Disarm(call, command) if disarms(command) else None
-    if name in WANTED:
+    if name in ("kill-server", "kill-session"):
         from gastown_tracing.shims.tmux.kill import kill  # the same
 
         return kill(call, command)
     return None
+
+
+def _names_agent(command: Command) -> bool:
+    """Say whether a command can name an agent, without the slow modules that find out which."""
+    words = (*command.flags.get("e", ()), *command.words)
+    return any(f"{name}=" in word for word in words for name in AGENT)
 
 
 def _with_words(argv: "list[bytes]", jobs: "Sequence[tuple[Job, Command]]") -> "list[bytes]":

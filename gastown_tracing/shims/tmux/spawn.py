@@ -20,7 +20,7 @@ from gastown_tracing.shims.real import shimmed
 from gastown_tracing.shims.tmux import output as tmux_output
 from gastown_tracing.shims.tmux.place import pane_of
 from gastown_tracing.shims.tmux.prompt import place_of
-from gastown_tracing.shims.tmux.running import PROGRAM, without_context
+from gastown_tracing.shims.tmux.running import AGENT, PROGRAM, without_context
 from gastown_tracing.shims.waking import wake
 from propagation import environ as carrier
 from propagation.run import parse_run_id
@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from gastown_tracing.shims.tmux.line import Command
     from gastown_tracing.shims.tmux.place import Call, Place
-
-#: What says that a session is an agent's.
-AGENT = ("GT_RUN", "GT_ROLE", *roles.NAME_VARIABLES.values())
 
 #: What of a session's variables says who it is.
 _WHO = (*roles.IDENTITY_VARIABLES, "GT_RUN")
