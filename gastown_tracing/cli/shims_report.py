@@ -81,7 +81,7 @@ def text(found: Found) -> str:
     lines += [f"tracing   {switch}", ""]
     lines += [f"{one.program:<9} {_standing(one)}" for one in found.programs]
     sections = {
-        "around the shims": [f"{way.where}: {way.what}" for way in found.ways],
+        "around the shims": [_way(way) for way in found.ways],
         "started without them": [_older(process) for process in found.older],
         "lost with sh": list(found.lost),
     }
@@ -105,6 +105,10 @@ def _standing(one: Standing) -> str:
     return f"{said} · to be written again: {one.stale}" if one.stale else said
 
 
+def _way(way: Way) -> str:
+    return f"{way.where}: {way.what}{f': {way.note}' if way.note else ''}"
+
+
 def _older(process: Older) -> str:
     name = f" {process.name}" if process.name else ""
     return f"{process.kind}{name}, process {process.pid}: does not see {', '.join(process.unseen)}"
@@ -126,10 +130,7 @@ def advice(found: Found) -> Iterator[str]:
         yield f'eval "$(gt-trace shims install{where})", and that line at the end of the shell\'s profile'
     if not found.telemetry.on:
         yield f"tracing is off: {found.telemetry.why}"
-    if any("gt is called" in way.what for way in found.ways):
-        yield "gt-trace hook claude install: records the prime that Claude's hook runs past the shims"
-    if any("PATH" in way.what for way in found.ways):
-        yield "in those hooks, take the folder out of PATH; what they call with it is not seen"
+    yield from dict.fromkeys(way.todo for way in found.ways if way.todo)
     if found.older:
         yield "gt down && gt up: agents and daemons get this PATH"
     if found.lost:

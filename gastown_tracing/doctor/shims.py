@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gastown_tracing import config
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.shims import around, install, standing
+from gastown_tracing.view.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -52,11 +53,16 @@ _LAST_LINE = f"{_INSTALL}, and the line that it prints at the end of the shell's
 def _around(env: Mapping[str, str], installed: list[str]) -> Checks:
     town = config.load(env).town_root
     ways = around.hooks(env, town)
-    if ways:
-        yield warning("hooks", f"{len(ways)} ways around the shims in hooks of Claude's", _STATUS)
+    lossy = [way for way in ways if way.todo]
+    if lossy:
+        said = f"{counted(len(lossy), 'way')} around the shims in hooks of Claude's"
+        yield warning("hooks", said, _STATUS)
+    elif ways:
+        meaning = " and ".join(dict.fromkeys(way.note for way in ways))
+        yield ok("hooks", f"Claude's call gt past the shims: {meaning}")
     older = around.older(installed, town) if town else []
     if older:
-        said = f"{len(older)} processes of the town were started without the shims"
+        said = f"agents and daemons of the town that were started without the shims: {len(older)}"
         yield warning("processes", said, "gt down && gt up")
     if not ways and not older:
         yield ok("around", "nothing is known that goes around the shims")

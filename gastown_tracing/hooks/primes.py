@@ -25,9 +25,7 @@ def past_shims(source: str, words: "Sequence[str]", env: "Mapping[str, str]") ->
 
     `source` is how its session starts, `env` the environment of its hooks.
     """
-    return any(
-        _is_past(command, env) for text in _settings(words, env) for command in _commands(text, source)
-    )
+    return any(is_past(command, env) for text in _settings(words, env) for command in _commands(text, source))
 
 
 def _settings(words: "Sequence[str]", env: "Mapping[str, str]") -> "Iterator[str]":
@@ -70,8 +68,8 @@ def _matches(matcher: object, source: str) -> bool:
         return False
 
 
-def _is_past(command: str, env: "Mapping[str, str]") -> bool:
-    """Say whether a shell's command line runs `gt prime --hook`, and not by way of a shim."""
+def is_past(command: str, env: "Mapping[str, str]") -> bool:
+    """Say whether a shell's command line runs `gt prime`, and not by way of a shim."""
     if "prime" not in command:
         return False
     from gastown_tracing.events.cleaning import parts  # a long list of words, for who primes at all

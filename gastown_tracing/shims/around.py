@@ -13,6 +13,9 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from gastown_tracing.hooks import install as claude
+from gastown_tracing.hooks import launcher, primes
+from gastown_tracing.hooks.settings import Unusable
 from gastown_tracing.journal.layout import list_directory, load_json, read_text
 from gastown_tracing.sessions import processes
 from gastown_tracing.shims import install, standing
@@ -26,16 +29,28 @@ _DEPTH = 5
 _PATH = re.compile(r"""(?:^|[\s;&])PATH=(?:"([^"]*)"|'([^']*)'|([^\s;&]*))""")
 _HOME = re.compile(r"\$\{HOME\}|\$HOME|^~(?=/)|(?<=:)~(?=/)")
 
-#: What the processes are that matter: each keeps a PATH that others inherit.
-SERVER, DAEMON, AGENT = "tmux server", "gt daemon", "agent"
+#: The processes that matter: each hands its PATH on. A tmux server does not: a pane has its client's.
+DAEMON, AGENT = "gt daemon", "agent"
+
+#: What a way around means where nothing has to be done about it.
+PRIMED, CHILDREN = "our own hook records its prime", "what it starts is seen"
+#: What is to be done about the others.
+INSTALL_HOOKS = "gt-trace hook claude install: records the prime that Claude's hook runs past the shims"
+NO_FOLDER = "in those hooks, take the folder out of PATH; what they call with it is not seen"
+BY_NAME = "in those hooks, call the program by its name alone: by its full path it is not seen"
 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way around: `where` it is, `what` goes around and what that means."""
+    """One way around: `where` it is, `what` goes around.
+
+    `todo` is what to do about it; "" where that is nothing, and `note` says why.
+    """
 
     where: str
     what: str
+    note: str = ""
+    todo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +65,26 @@ class Older:
 
 def hooks(env: Mapping[str, str], town_root: str) -> list[Way]:
     """Return the ways around in the hooks of Claude's settings, the user's and the town's."""
-    found: dict[tuple[str, str], None] = {}
+    found: dict[Way, None] = {}
+    ours = is_hooked(env)
     for file in settings_files(env, town_root):
-        for command in _commands(load_json(read_text(file) or "")):
-            for what in _around(command, env):
-                found[file, what] = None
-    return [Way(file, what) for file, what in found]
+        for event, command in _commands(load_json(read_text(file) or "")):
+            primed = event == "SessionStart" and primes.is_past(command, env)
+            for what, programs, todo in _around(command, env):
+                way = Way(file, what, "", todo)
+                if programs == {"gt"}:  # its children find bd by PATH
+                    note = PRIMED if primed else CHILDREN
+                    way = Way(file, what, "", INSTALL_HOOKS) if primed and not ours else Way(file, what, note)
+                found[way] = None
+    return list(found)
+
+
+def is_hooked(env: Mapping[str, str]) -> bool:
+    """Say whether our own hooks are in the user's settings of Claude Code, and whole."""
+    try:
+        return claude.look(claude.default_settings(env), launcher.place(env)).word == "installed"
+    except (Unusable, OSError):
+        return False
 
 
 def settings_files(env: Mapping[str, str], town_root: str) -> list[str]:
@@ -69,30 +98,32 @@ def settings_files(env: Mapping[str, str], town_root: str) -> list[str]:
     return [file for file in files if os.path.isfile(file)]
 
 
-def _commands(settings: object) -> Iterator[str]:
-    """Yield each `command` of the hooks, wherever it is: broken settings hold none."""
+def _commands(settings: object) -> Iterator[tuple[str, str]]:
+    """Yield each `command` of the hooks with its event, wherever it is: broken settings hold none."""
     hooks = settings.get("hooks") if isinstance(settings, dict) else None
-    stack: list[object] = [hooks]
-    while stack:
-        value = stack.pop()
-        if isinstance(value, dict):
-            command = value.get("command")
-            if isinstance(command, str):
-                yield command
-            stack += value.values()
-        elif isinstance(value, list):
-            stack += value
+    for event, groups in hooks.items() if isinstance(hooks, dict) else ():
+        stack: list[object] = [groups]
+        while stack:
+            value = stack.pop()
+            if isinstance(value, dict):
+                command = value.get("command")
+                if isinstance(command, str):
+                    yield event, command
+                stack += value.values()
+            elif isinstance(value, list):
+                stack += value
 
 
-def _around(command: str, env: Mapping[str, str]) -> Iterator[str]:
-    """Yield what a command of a hook goes around."""
+def _around(command: str, env: Mapping[str, str]) -> Iterator[tuple[str, set[str], str]]:
+    """Yield what a command of a hook goes around, of which programs, and what can be done about that."""
     home = env.get("HOME", "")
     for match in _PATH.finditer(command):
         path = next(filter(None, match.groups()), "")
         before = [_HOME.sub(lambda _: home, place) for place in path.partition("$PATH")[0].split(":")]
         first = [file for place in before if place for file in _real_programs(place)]
         if first:
-            yield f"its PATH has {', '.join(first)} before the shims"
+            programs = {os.path.basename(file) for file in first}
+            yield f"its PATH has {', '.join(first)} before the shims", programs, NO_FOLDER
     try:
         words = shlex.split(command)
     except ValueError:
@@ -102,7 +133,7 @@ def _around(command: str, env: Mapping[str, str]) -> Iterator[str]:
         if word.startswith(("/", "~/", "$HOME/", "${HOME}/")) and base in install.PROGRAMS:
             file = _HOME.sub(lambda _: home, word)
             if install.facts(file) is None:
-                yield f"{file} is called by its full path"
+                yield f"{file} is called by its full path", {base}, BY_NAME
 
 
 def _real_programs(place: str) -> list[str]:
@@ -113,7 +144,7 @@ def _real_programs(place: str) -> list[str]:
 def older(programs: Sequence[str], town_root: str) -> list[Older]:
     """Return this user's processes of a town that were started where these programs' shims were not first.
 
-    Those that hand their PATH on: tmux servers, the daemon, agents. Linux only.
+    Those that hand their PATH on: the daemon and agents. Linux only.
     """
     found = []
     for name in list_directory("/proc"):
@@ -133,10 +164,8 @@ def older(programs: Sequence[str], town_root: str) -> list[Older]:
 
 
 def _kind(pid: int, words: Sequence[str], environ: Mapping[str, str]) -> str:
-    """Return what a process is of SERVER, DAEMON and AGENT, "" for none of them."""
+    """Return what a process is of DAEMON and AGENT, "" for none of them."""
     comm = (read_text(f"/proc/{pid}/comm") or "").strip()
-    if comm.startswith("tmux: server"):
-        return SERVER
     if os.path.basename(words[0]) == "gt" and words[1:3] == ["daemon", "run"]:
         return DAEMON
     agents = {*environ.get("GT_PROCESS_NAMES", "").split(","), environ.get("GT_AGENT", "")} - {""}

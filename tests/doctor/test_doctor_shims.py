@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from gastown_tracing.shims import install
 
@@ -42,8 +44,10 @@ def test_each_program_is_seen_hidden_or_stale(doctor: Doctor, tmp_path: Path) ->
     assert not [row for row in found.rows if row["check"] == "bd twice"]
 
 
-def test_ways_around_are_a_warning(doctor: Doctor, tmp_path: Path) -> None:
-    """A hook of Claude's that calls gt by its full path goes around the shims."""
+def test_ways_around_are_a_warning_until_our_hook_is_there(
+    doctor: Doctor, gt_trace: Callable[..., CompletedProcess[str]], env: dict[str, str], tmp_path: Path
+) -> None:
+    """A hook of Claude's that primes by gt's full path goes around the shims; ours records that."""
     install.write(str(tmp_path / "shims"), ["gt"])
     real = program(tmp_path / "real" / "gt", "echo gt version 1")
     settings = tmp_path / "claude" / "settings.json"
@@ -54,3 +58,8 @@ def test_ways_around_are_a_warning(doctor: Doctor, tmp_path: Path) -> None:
     found = doctor("--offline", PATH=path, CLAUDE_CONFIG_DIR=str(settings.parent))
     assert found.state("shims", "hooks") == "warning"
     assert found.state("shims", "gt") == "ok"
+    here = {"PATH": path, "CLAUDE_CONFIG_DIR": str(settings.parent), "XDG_DATA_HOME": str(tmp_path / "data")}
+    assert gt_trace("hook", "claude", "install", env={**env, **here}).returncode == 0
+    found = doctor("--offline", **here)
+    assert found.state("shims", "hooks") == "ok"
+    assert "our own hook records its prime" in found["shims", "hooks"]["found"]

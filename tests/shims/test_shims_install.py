@@ -277,10 +277,40 @@ def test_status_names_the_ways_around_in_claudes_hooks(home: Home) -> None:
     }
     said = home("status", PATH=home.path).stdout
     assert "gt-trace hook claude install" in said
+    assert "take the folder" not in said  # it has gt alone, and its children find bd by PATH
+
+
+def test_our_own_hook_covers_the_prime_that_goes_around(
+    home: Home, gt_trace: Callable[..., Done], tmp_path: Path
+) -> None:
+    """Once it is installed nothing is advised; what else gt runs by its full path is told, as is its bd."""
+    home("install")
+    commands = {
+        "SessionStart": f"{home.real}/gt prime --hook && {home.real}/gt mail check --inject",
+        "Stop": f"{home.real}/gt costs record",
+    }
+    settings = home.root / ".claude" / "settings.json"
+    settings.parent.mkdir()
+    hooks = {event: [{"hooks": [{"type": "command", "command": said}]}] for event, said in commands.items()}
+    settings.write_text(json.dumps({"hooks": hooks}))
+    assert "hook claude install" in home("status", PATH=home.path).stdout
+    assert gt_trace("hook", "claude", "install", env=home.env).returncode == 0
+    found = home.status()
+    assert isinstance(found["around"], list)
+    assert [(way["note"], way["todo"]) for way in found["around"]] == [
+        ("our own hook records its prime", ""),
+        ("what it starts is seen", ""),
+    ]
+    assert found["advice"] == []
+    settings.write_text(settings.read_text().replace(f"{home.real}/gt costs", f"{home.real}/bd costs"))
+    assert "by its name alone" in str(home.status()["advice"])
 
 
 def test_status_names_what_runs_without_the_shims(home: Home, tmp_path: Path, tmux_socket: str) -> None:
-    """The daemon, agents and tmux servers of this town, by the PATH that they were started with."""
+    """The daemon and agents of this town, by the PATH that they were started with.
+
+    A tmux server is none of them: in a new pane PATH is that of the client that asks for it.
+    """
     home("install")
     without, agent = home.env, {"GT_ROLE": "mayor", "GT_AGENT": "cat", "GT_ROOT": str(home.town)}
     started = [
@@ -299,9 +329,8 @@ def test_status_names_what_runs_without_the_shims(home: Home, tmp_path: Path, tm
         assert [(one["kind"], one["name"]) for one in found] == [
             ("agent", "mayor"),
             ("gt daemon", ""),
-            ("tmux server", ""),
         ]
-        assert [one["pid"] for one in found[:2]] == [started[3].pid, started[0].pid]
+        assert [one["pid"] for one in found] == [started[3].pid, started[0].pid]
         assert found[0]["unseen"] == list(PROGRAMS)
         assert "gt down && gt up: agents" in home("status", PATH=home.path).stdout
     finally:
