@@ -12,6 +12,7 @@ from gastown_tracing.cli import reading
 if TYPE_CHECKING:
     from gastown_tracing.cli.reading import Looks
     from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.journal.reader import Run
     from gastown_tracing.view.choice import Choice
     from gastown_tracing.view.listing import Row
     from gastown_tracing.view.theme import Style
@@ -43,14 +44,14 @@ def command(
     --agent, --rig, --bead and --since choose; commands outside any session have none of the first three.
     `≥ 15 ms` is how long a session lasted at least, of which nobody saw the end; `?` what nothing tells.
     --json prints one array. Nothing is written: a session that died is shown as dead, and
-    `gt-trace session list` closes it.
+    `gt-trace session list` closes it. --all lists runs of which an agent's hook alone knows, too.
 
     Exit codes: 0 listed, 1 no journal or it cannot be read, 2 wrong options; 141 the pipe was closed.
     """
     from gastown_tracing.view import listing
 
     place = reading.open_journal(journal)
-    runs = chosen.runs(place)
+    runs = chosen.runs(place) if every else filter(_is_known, chosen.runs(place))
     shown = list(runs if every else itertools.islice(runs, SHOWN))
     look = reading.looker()
     rows = [listing.row(run, look) for run in shown]
@@ -69,6 +70,17 @@ def command(
         click.echo(f"{_older(place, chosen, len(shown))}: --all lists them", err=True)
 
 
+def _is_known(run: Run) -> bool:
+    """Say whether anybody saw the session begin, or anything that it did.
+
+    Else an agent began before there were shims, and all that is known are its hooks' notes.
+    """
+    from gastown_tracing.journal.layout import list_directory
+    from gastown_tracing.journal.runs import counted
+
+    return bool(run.info or counted(run)[0] or any(list_directory(f"{at}/open") for at in run.directories))
+
+
 def _older(journal: Journal, chosen: Choice, shown: int) -> str:
     """Return in words how many sessions are not listed, as far as that costs nothing."""
     from gastown_tracing.journal.reader import trace_ids
@@ -84,7 +96,8 @@ def _nothing(journal: Journal, chosen: Choice) -> str:
     from gastown_tracing.journal.reader import trace_ids
     from gastown_tracing.view import text
 
-    if recorded := len(trace_ids(journal)):
+    recorded = len(trace_ids(journal)) if chosen.words() else 0
+    if recorded:
         return f"none of {text.counted(recorded, 'session')} matches {chosen.words()}"
     return "no session has been recorded yet"
 

@@ -136,12 +136,20 @@ class Mover:
         return not path_exists(f"{directory}/run.json") and self._is_abandoned(place)
 
     def _is_abandoned(self, place: Place) -> bool:
-        return time.time_ns() - _latest(place) > ABANDONED * 1e9
+        return time.time_ns() - self._latest(place) > ABANDONED * 1e9
+
+    def _latest(self, place: Place) -> int:
+        """Return when a place was written to last, in ns of the Unix epoch; now where nothing tells.
+
+        What a hook alone has noted, agents.jsonl, is nothing that the sources look at.
+        """
+        seen = [mtime_ns for _, _, mtime_ns in place.files.values()]
+        return max(seen or _changes(f"{self._journal.root}/{place.path}"), default=time.time_ns())
 
     def _target(self, place: Place, run: Run) -> str:
         """Return where a run goes, relative to the journal: by the date of its end or last record."""
         end = run.end_ns or 0
-        date = closed.date_of(end if place.closed and end else max(end, _latest(place)))
+        date = closed.date_of(end if place.closed and end else max(end, self._latest(place)))
         name, part = run.trace_id, 1
         while os.path.lexists(f"{self._journal.root}/closed/{date}/{name}"):
             part += 1
@@ -246,6 +254,10 @@ def _is_renamed(old: str, new: str) -> bool:
     return True
 
 
-def _latest(place: Place) -> int:
-    """Return when a place was written to last, in ns of the Unix epoch; now where nothing tells."""
-    return max((mtime_ns for _, _, mtime_ns in place.files.values()), default=time.time_ns())
+def _changes(directory: str) -> list[int]:
+    """Return when each file of a directory was written to last, in ns of the Unix epoch."""
+    try:
+        with os.scandir(directory) as entries:
+            return [entry.stat(follow_symlinks=False).st_mtime_ns for entry in entries if entry.is_file()]
+    except OSError:
+        return []

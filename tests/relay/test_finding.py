@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from gastown_tracing.hooks import agents
 from gastown_tracing.journal import hooks
 from gastown_tracing.journal.layout import create
 from gastown_tracing.sessions.liveness import STARTING_NS
@@ -49,6 +50,16 @@ def test_a_session_with_a_run_is_found_once(town: Town) -> None:
         named = [record.attributes[key] for key in ("role", "rig", "agent_name", "session_id", "town_root")]
         assert named == ["polecat", "demo", "rust", "gt-demo-rust", town.root]
     assert town.log == [f"found session gt-demo-rust in tmux: run {RUN}"]
+
+
+def test_a_session_that_only_a_hook_has_noted_is_found(town: Town) -> None:
+    """Its run has a directory, with the agent's session in it, and no run.json before it is found."""
+    agents.begins(town.journal, RUN, "an-agents-session", {})
+    town.spawn("gt-demo-rust", POLECAT)
+    assert town.look() == 1
+    data = town.runs()["gt-demo-rust"]
+    assert (data.run.trace_id, data.run.info["found"]) == (RUN, "relay")
+    assert Path(town.journal.run_dir(RUN), "agents.jsonl").exists()
 
 
 def test_a_crew_session_gets_a_run_and_its_commands_belong_there(town: Town) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gastown_tracing.hooks import agents
 from gastown_tracing.journal import closed, reader, writer
 from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.relay import moving
@@ -204,6 +205,20 @@ def test_records_of_a_run_that_nobody_opened_go_after_a_day(journal: Journal) ->
     house.spend(30)
     assert tree(journal, "runs") == {f"runs/{trace_id(3)}", f"runs/{ours}"}
     assert tree(journal, "closed") == {f"closed/{closed.date_of(old)}/{strangers}"}
+
+
+def test_what_a_hook_alone_noted_of_a_run_goes_after_a_day(journal: Journal) -> None:
+    """agents.jsonl is all there is of a session that began before any shim, and ended unseen."""
+    gone, lives = trace_id(1), trace_id(2)
+    old = time.time_ns() - DAY - SECOND
+    for run in (gone, lives):
+        agents.begins(journal, run, f"session-{run}", {})
+    os.utime(f"{journal.run_dir(gone)}/agents.jsonl", ns=(old, old))
+    house = House(journal)
+    house.spend(0)
+    house.spend(30)
+    assert tree(journal, "runs") == {f"runs/{lives}"}
+    assert tree(journal, "closed") == {f"closed/{closed.date_of(old)}/{gone}"}
 
 
 def test_a_call_that_begins_while_its_run_moves_ends_there(

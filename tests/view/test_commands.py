@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 from view_kit import OTHER, RUN, Book, a_day, at
 
+from gastown_tracing.hooks import agents
+from gastown_tracing.journal import otlp, writer
+from gastown_tracing.journal.layout import create
 from tests.conftest import clean_environ
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -188,6 +191,19 @@ def test_an_option_is_no_value(book: Book, gt_trace: Run, words: list[str], tmp_
     assert [path.name for path in tmp_path.iterdir()] == ["journal"]
 
 
+def test_ls_lists_no_run_that_only_a_hook_has_noted(gt_trace: Run, journal_root: Path) -> None:
+    """It comes with its first span, though nobody saw it begin; until then only --all lists it."""
+    journal = create(str(journal_root))
+    agents.begins(journal, RUN, "an-agents-session", {})
+    done = gt_trace("ls")
+    assert (done.stdout, "no session has been recorded yet" in done.stderr) == ("", True)
+    assert len(json.loads(gt_trace("ls", "--all", "--json").stdout)) == 1
+    resource = otlp.encode_resource({"service.name": "bd"})
+    line = otlp.spans_line(resource, [otlp.Span(RUN, "1" * 16, name="bd.call", start_ns=1, end_ns=2)])
+    writer.append(journal.run_dir(RUN), "traces", line)
+    assert [row["run_id"] for row in json.loads(gt_trace("ls", "--json").stdout)] == [RUN]
+
+
 @pytest.mark.parametrize("command", ["stats", "view", "ls"])
 def test_a_missing_value_names_its_command(gt_trace: Run, command: str) -> None:
     """The one line says which command's help to read."""
@@ -357,7 +373,7 @@ def test_a_run_that_nothing_describes_has_no_made_up_times(journal_root: Path, g
         book = Book(journal_root, name)
         (book.directory / "run.json").unlink()
         write(book)
-    rows = {row["run_id"][0]: row for row in json.loads(gt_trace("ls", "--json").stdout)}
+    rows = {row["run_id"][0]: row for row in json.loads(gt_trace("ls", "--all", "--json").stdout)}
     assert {name: row["start_ns"] for name, row in rows.items()} == {
         "a": at(5), "b": at(5), "c": at(5), "d": None, "e": None,
     }  # fmt: skip
