@@ -30,7 +30,7 @@ ASKED_AGAIN = 2.0
 
 
 #: How many traces --follow-links draws unless it says how many.
-LINKED = "8"
+LINKED = "12"
 
 
 class _Choice(TypedDict):

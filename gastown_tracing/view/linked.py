@@ -1,7 +1,8 @@
 """The traces that links lead to from one, or from a bead, nearest first, as far as there is room. Reads only.
 
 Links are followed both ways. Near is what few links lead to; going on by a link that belongs to other work of
-the same session, another command of it, counts as one link more. A bead's story does not go on by those.
+the same session, another command of it, counts as one link more. A bead's story does not go on by those, and
+in it what was slung, worked on and merged has room before mail, and mail before nudges.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ from gastown_tracing.view.model import Source
 from gastown_tracing.view.neighbours import GONE, Neighbours
 
 #: How many traces are drawn together unless somebody says how many.
-MOST = 8
+MOST = 12
+
+#: What of a story has room after slings, sessions and merges: mail, then nudges and other prompts.
+_LATER = {"mail": 1, "prompt.send": 2, "nudge": 2}
 
 
 @dataclass(slots=True)
@@ -45,9 +49,11 @@ class Story:
 class _Found(NamedTuple):
     """A trace that is still to be read; the least comes first."""
 
-    distance: int
+    order: tuple[int, int]
     apart_ns: int
     trace_id: str
+    distance: int
+    weight: int
 
 
 class Stories:
@@ -64,7 +70,7 @@ class Stories:
 
     def gather(self, look: load.Look = load.presumed_live) -> Story:
         """Return the story as it stands."""
-        queue = [_Found(0, place, trace_id) for place, trace_id in enumerate(self.seeds)]
+        queue = [_Found((0, 0), place, trace_id, 0, 0) for place, trace_id in enumerate(self.seeds)]
         story = Story([], self.bead, 0, self._made)
         names: dict[str, str] = {}
         seen: set[str] = set()
@@ -91,14 +97,20 @@ class Stories:
                 if other and self.bead:
                     aside.append(end.trace_id)
                 else:
-                    apart = abs(end.time_ns - origin)
-                    heappush(queue, _Found(found.distance + 1 + other, apart, end.trace_id))
+                    heappush(queue, self._found(end, found, other, abs(end.time_ns - origin)))
             story.gone += sorted({key[0] for key, why in source.lost.items() if why == GONE} - seen)
         story.gone = list(dict.fromkeys(story.gone))
         story.aside = [
             (trace_id, names.get(trace_id, "")) for trace_id in dict.fromkeys(aside) if trace_id not in seen
         ]
         return story
+
+    def _found(self, end: _End, before: _Found, other: bool, apart_ns: int) -> _Found:
+        """Return the other end of a link: of a bead what matters comes before what is near."""
+        distance = before.distance + 1 + other
+        weight = max(before.weight, _LATER.get(end.effect, 0))
+        order = (weight, distance) if self.bead else (distance, weight)
+        return _Found(order, apart_ns, end.trace_id, distance, weight)
 
     def stamp(self) -> tuple[object, ...]:
         """Return something that changes whenever the story may: any open run can come to link to it.
@@ -143,12 +155,13 @@ def _asked(journal: Journal, what: str) -> tuple[str, list[str]]:
 
 
 class _End(NamedTuple):
-    """One end of a link, seen from a trace: its span here, and the other trace and its name."""
+    """One end of a link, seen from a trace: its span here, the other trace, its name, the effect's name."""
 
     span_id: str
     trace_id: str
     run: str
     time_ns: int
+    effect: str
 
 
 def _links(source: Source) -> Iterator[_End]:
@@ -159,10 +172,16 @@ def _links(source: Source) -> Iterator[_End]:
         for link in span.links:
             key = (link[0], link[1])
             if all(key) and link[0] != source.trace_id and source.lost.get(key) != GONE:
-                yield _End(span.span_id, link[0], source.names.get(key, ("", ""))[1], span.start_ns)
+                yield _End(
+                    span.span_id, link[0], source.names.get(key, ("", ""))[1], span.start_ns, span.name
+                )
+        for key in source.causes.get(span.span_id, ()):
+            if source.lost.get(key) != GONE:
+                yield _End(span.span_id, key[0], source.names.get(key, ("", ""))[1], span.start_ns, span.name)
     for span_id, effects in source.effects.items():
         for effect in effects:
-            yield _End(span_id, effect.trace_id, effect.run, times.get(span_id, source.start_ns))
+            began = times.get(span_id, source.start_ns)
+            yield _End(span_id, effect.trace_id, effect.run, began, effect.name)
 
 
 def _onward(source: Source, near: set[str] | None) -> Iterator[tuple[_End, bool]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gastown_tracing.view import text
-from gastown_tracing.view.neighbours import OUTSIDE
+from gastown_tracing.view.model import OUTSIDE
 
 if TYPE_CHECKING:
     from gastown_tracing.view.model import Link

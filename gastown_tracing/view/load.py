@@ -9,6 +9,7 @@ from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import Journal, list_directory
 from gastown_tracing.journal.parse import ReadSpan, Skip
 from gastown_tracing.journal.reader import SHORTEST, LookupFailed, Run, read_loose, read_run, resolve
+from gastown_tracing.view import named
 from gastown_tracing.view.began import began
 from gastown_tracing.view.model import Source
 from gastown_tracing.view.neighbours import Neighbours
@@ -60,8 +61,10 @@ def load(
     Whoever loads a trace again and again hands over the same `around` each time: it remembers.
     """
     source = read(journal, trace_id, look)
+    source.causes = named.causes(journal, source)
     around = around or Neighbours(journal, trace_id)
     around.add(source)
+    named.add_effects(journal, source)
     if around.complete:
         source.waits = waiting(journal, source)
     return source

@@ -9,6 +9,9 @@ from gastown_tracing.view import titles
 from gastown_tracing.view.model import Link, Node, Trace
 from gastown_tracing.view.parts import Block, Edge
 
+#: What one takes for all.
+_TAKEN = ("mail", "bd.call")
+
 
 @dataclass(frozen=True, slots=True)
 class Wait:
@@ -24,6 +27,7 @@ def put_marks(blocks: list[Block], edges: list[Edge]) -> Wait | None:
 
     Returns the longest wait. Links to what is not here stay as they are.
     """
+    _forget_later(edges)
     _take_off(blocks, edges)
     marks = _marks(blocks, edges)
     groups: dict[tuple[int, str, str], Link] = {}
@@ -41,6 +45,21 @@ def put_marks(blocks: list[Block], edges: list[Edge]) -> Wait | None:
         if edge.first and edge.wait[1] and (longest is None or _length(effect) > _length(longest.link)):
             longest = Wait(effect, cause.title, effect.block)
     return longest
+
+
+def _forget_later(edges: list[Edge]) -> None:
+    """Let nothing wait for who came later: another trace, drawn or not, took the message or request first."""
+    for edge in edges:
+        name, began = edge.effect.name, edge.effect.start_ns
+        if name not in _TAKEN:
+            continue
+        others = (link for link in edge.cause.links if link.effect and link.name == name)
+        if any(
+            link.trace_id != edge.effect_block.trace.trace_id and 0 < link.start_ns < began for link in others
+        ):
+            edge.first = False
+            subcommand = edge.effect.span and edge.effect.span.attributes.get("subcommand")
+            edge.last = edge.last and subcommand in ("update", "close")
 
 
 def _take_off(blocks: list[Block], edges: list[Edge]) -> None:

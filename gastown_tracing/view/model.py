@@ -21,6 +21,9 @@ IDLE_NS = 2_000_000_000
 #: Spans of these families are processes at work, whatever their children do; sessions and turns may wait.
 AT_WORK = ("bd", "git", "gt")
 
+#: What a command outside any session is said to run in.
+OUTSIDE = "outside any session"
+
 NO_PARENT = "has not arrived"
 CIRCLE = "is its own descendant"
 
@@ -32,7 +35,8 @@ class Link:
     `effect` is True where the other span was caused by this one. `title` and `run` say what is known of the
     other end; both may be empty, and `lost` says why there is no more. Where both ends stand in one picture,
     `mark` stands at both, `block` is the label of the other's trace, `count` says how many like ones this one
-    stands for, and from `since_ns` to `until_ns` what the cause had made waited for the effect.
+    stands for, and from `since_ns` to `until_ns` what the cause had made waited for the effect. `name` and
+    `start_ns` are those of an effect's span.
     """
 
     trace_id: str
@@ -44,6 +48,8 @@ class Link:
     mark: str = ""
     block: str = ""
     count: int = 1
+    name: str = ""
+    start_ns: int = 0
     since_ns: int = 0
     until_ns: int = 0
 
@@ -54,7 +60,8 @@ class Source:
 
     `info` is run.json ({} outside a run); `root_id` the run's root span id ("" outside a run); `state` one of
     `live`, `ended`, `unknown`, `dead`; `names` says what is known about spans that links point to, `effects`
-    lists, by the span here, the spans elsewhere that name it as their cause, `lost` says why a cause is not
+    lists, by the span here, the spans elsewhere that name it as their cause, `causes` by the span here what
+    made that of which it names the id, where no link says it, `lost` says why a cause is not
     known, `waits` which spans here handed something over that nothing has taken, and `notes` says in words
     where neither was looked for. Times are nanoseconds since the epoch; `start_ns` is 0 where nothing tells
     it, `end_ns` of an open run is its last sign of life.
@@ -72,6 +79,7 @@ class Source:
     skipped: list[str] = field(default_factory=list)
     names: Mapping[tuple[str, str], tuple[str, str]] = field(default_factory=dict)
     effects: Mapping[str, list[Link]] = field(default_factory=dict)
+    causes: Mapping[str, list[tuple[str, str]]] = field(default_factory=dict)
     lost: Mapping[tuple[str, str], str] = field(default_factory=dict)
     waits: Mapping[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -225,6 +233,8 @@ def _node(span: ReadSpan, source: Source, live_until: int) -> Node:
     node.span = span
     if span.links:
         node.links = [_cause(link[0], link[1], source) for link in span.links]
+    if (causes := source.causes.get(span.span_id)) is not None:
+        node.links += [_cause(*key, source) for key in causes]
     if (effects := source.effects.get(span.span_id)) is not None:
         node.links += effects
     node.waits = source.waits.get(span.span_id, "")

@@ -15,7 +15,7 @@ from gastown_tracing.journal import closed
 from gastown_tracing.journal.layout import Journal, list_directory, load_json, open_regular, read_text
 from gastown_tracing.journal.parse import ReadSpan, parse_spans
 from gastown_tracing.view import titles
-from gastown_tracing.view.model import Link, Source
+from gastown_tracing.view.model import OUTSIDE, Link, Source
 from propagation.traceparent import is_id
 
 #: Bytes that are searched in one look for causes, and again for effects.
@@ -23,9 +23,6 @@ SEARCHED = 256 << 20
 
 #: Bytes that are read at a time: more than a record may have.
 BLOCK = 4 << 20
-
-#: What a command outside any session is said to run in.
-OUTSIDE = "outside any session"
 
 #: Why of a cause no more is known than its ids.
 GONE = "nothing of that is in this journal"
@@ -78,6 +75,7 @@ class Neighbours:
         self._homes = {"": [file for file in files if not file.trace_id]}
         spans = (*source.spans, *source.in_progress)
         wanted = {(link[0], link[1]) for span in spans for link in span.links}
+        wanted.update(key for keys in source.causes.values() for key in keys)
         left = self._look_for_causes(key for key in sorted(wanted) if all(key) and key[0] != self._trace_id)
         missed = self._effects.look([file for file in files if file.changed_ns >= began], SEARCHED)[1]
         self.complete = not missed
@@ -126,6 +124,7 @@ class Neighbours:
                     title = titles.far(span.name, span.attributes)
                     run = self._run_name(span.trace_id) if self._home(span.trace_id) else OUTSIDE
                     effect = Link(span.trace_id, span.span_id, True, title, run)
+                    effect.name, effect.start_ns = span.name, span.start_ns
                     effects.setdefault(link[1], {})[span.trace_id, span.span_id] = effect
         return {span_id: list(found.values()) for span_id, found in effects.items()}
 

@@ -61,8 +61,9 @@ def _joined(*words: str) -> str:
 
 def _bd(get: Callable[[str], str]) -> tuple[str, str]:
     subcommand = get("subcommand")
-    arguments = get("args")
-    return _joined("bd", subcommand), arguments.removeprefix(subcommand).strip()
+    arguments = get("args").removeprefix(subcommand).strip()
+    made = get("bead_id") if subcommand == "create" else ""
+    return _joined("bd", subcommand), _joined("" if made in arguments.split() else made, arguments)
 
 
 def _git(get: Callable[[str], str]) -> tuple[str, str]:
@@ -160,7 +161,8 @@ def far(name: str, attributes: Attributes) -> str:
     if name != "bd.call":
         return said
     if MERGE_REQUEST in detail:
-        return f"{said} of a merge request"
+        made = text(attributes.get("bead_id"))
+        return f"{said} of merge request {made}" if made else f"{said} of a merge request"
     bead = detail.partition(" ")[0]
     return said if bead.startswith(("-", "‹")) else _joined(said, bead)
 

@@ -167,9 +167,9 @@ def _notes(story: Story, whole: Trace) -> Iterator[str]:
     if story.left_out:
         most = len(story.sources) + len(story.left_out)
         count = text.counted(len(story.left_out), "linked trace")
-        whom = "that one" if len(story.left_out) == 1 else "them"
+        verb, whom = ("is", "it") if len(story.left_out) == 1 else ("are", "them")
         names = _some(_named(story.left_out))
-        yield f"{count} had no room: {names}; --follow-links={most} has it for {whom}."
+        yield f"{count} {verb} not drawn: {names}; --follow-links={most} draws {whom}."
     if story.aside:
         said = text.counted(len(story.aside), "more trace")
         yield f"These sessions' other work links to {said}, not drawn: {_some(_named(story.aside))}."

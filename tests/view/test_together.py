@@ -31,7 +31,7 @@ from view_kit import Book, at
 from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.reader import Run
-from gastown_tracing.view import blocks, console, linked, marks, neighbours, together, waiting
+from gastown_tracing.view import blocks, console, linked, marks, named, neighbours, together
 from propagation.work import WorkContext, format_line
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -104,8 +104,8 @@ def test_what_was_asked_for_comes_first_then_the_nearest(tmp_path: Path) -> None
     assert names(drawn) == [
         "A de-demo-rust",
         "B outside",
-        "C hq-mayor",
-        "D de-demo-refinery",
+        "C de-demo-refinery",
+        "D hq-mayor",
         "E de-demo-nux",
     ]
     drawn = picture(books["polecat"].journal, REFINERY)
@@ -177,10 +177,64 @@ def test_what_has_no_room_is_counted_and_named(tmp_path: Path) -> None:
     assert "\nB outside any session" in text
     assert "\nC " not in text
     assert (
-        "2 linked traces had no room: hq-mayor (1b4e28ba), de-demo-refinery (6fa459ea); "
-        "--follow-links=4 has it for them." in text
+        "2 linked traces are not drawn: de-demo-refinery (6fa459ea), hq-mayor (1b4e28ba); "
+        "--follow-links=4 draws them." in text
     )
     assert "⇢ caused bd update de-wisp-r9p in run 6fa459ea · de-demo-refinery" in text
+
+
+def test_the_merge_has_room_before_mail_and_mail_before_nudges(tmp_path: Path) -> None:
+    """Of a bead's story: however many nudged its session, and however early."""
+    books = a_merge(tmp_path)
+    for number in range(12):
+        chief = agent(tmp_path, f"{number + 16:02x}" + "ab" * 15, 20, session=f"s{number}")
+        nudge = chief.span("nudge", 20 + number, 20.5 + number, target="demo/rust")
+        books["polecat"].span(
+            "prompt.send", 20.2 + number, 20.4 + number, link=(chief.run, nudge), session="de-demo-rust"
+        )
+    drawn = picture(books["polecat"].journal, "de-1tr", 3)
+    assert {block.trace.trace_id for block in drawn.blocks} == {POLECAT, OPERATOR, REFINERY}
+    drawn = picture(books["polecat"].journal, "de-1tr", 4)
+    assert {block.trace.trace_id for block in drawn.blocks} == {POLECAT, OPERATOR, REFINERY, MAYOR}
+    (note,) = (note for note in drawn.all.notes if "not drawn" in note)
+    assert note.endswith("9 more; --follow-links=16 draws them.")
+    drawn = picture(books["polecat"].journal, "de-1tr", 15)
+    assert any(note.startswith("1 linked trace is not drawn: s11") for note in drawn.all.notes)
+    assert any(note.endswith("; --follow-links=16 draws it.") for note in drawn.all.notes)
+
+
+def test_who_read_a_message_outside_any_session_is_in_the_picture(tmp_path: Path) -> None:
+    """The id leads there and back; who read it again later did not make it wait, and a failed try is none."""
+    books = a_merge(tmp_path)
+    read = {"operation": "read", "msg.from": "demo/rust", "msg.id": "hq-wisp-xq0"}
+    text = draw(books["polecat"].journal, POLECAT)
+    assert re.search(r"⇠ A1 mail send → mayor/ · de-demo-rust .* 1m 11s waited", text)
+    reader = Book(tmp_path, "")
+    reader.directory = books["operator"].directory
+    reader.number_from("beef")
+    for trace_id, start, error in (("b" * 32, 433, "exit 1"), ("c" * 32, 435, None)):
+        reader.append(
+            "traces.jsonl",
+            reader.line("mail", start, start + 1, "", error=error, attributes=read, trace_id=trace_id),
+        )
+    assert "⇢ caused mail read from demo/rust in trace cccccccc · outside any" in books["polecat"].draw(160)
+    assert "bbbbbbbb" not in books["polecat"].draw(160)
+    text = draw(books["polecat"].journal, "de-1tr")
+    assert re.search(r"⇢ [A-Z]1 mail read from demo/rust in [A-Z], 4.8 s later", text)
+    assert "1m 11s" not in text
+    assert names(picture(books["polecat"].journal, "c" * 32))[:2] == ["A outside", "B de-demo-rust"]
+    without = draw(books["polecat"].journal, "de-1tr", most=1)
+    assert "1m 11s" not in without
+
+
+def test_a_merge_request_is_called_by_its_id(tmp_path: Path) -> None:
+    """At the sending end, where it is known."""
+    work, line = polecat(tmp_path), agent(tmp_path, REFINERY, session="de-demo-refinery", role="refinery")
+    args = "create --json --labels=gt:merge-request"
+    asked = work.span("bd.call", 20, 21, subcommand="create", args=args, bead_id="de-wisp-r9p")
+    line.span("bd.call", 30, 31, subcommand="close", args="close de-wisp-r9p", link=(POLECAT, asked))
+    assert "bd create de-wisp-r9p --json" in work.draw(160)
+    assert "⇠ caused by bd create of merge request de-wisp-r9p in run" in line.draw(160)
 
 
 def test_many_traces_without_room_are_named_in_part(tmp_path: Path) -> None:
@@ -193,7 +247,7 @@ def test_many_traces_without_room_are_named_in_part(tmp_path: Path) -> None:
     text = draw(chief.journal, MAYOR, 300)
     assert len(re.findall(r"^[A-H] ", text, re.MULTILINE)) == 8
     assert re.search(
-        r"23 linked traces had no room: s\d+ \(\w{8}\), s\d+ \(\w{8}\), s\d+ \(\w{8}\), 20 more;", text
+        r"23 linked traces are not drawn: s\d+ \(\w{8}\), s\d+ \(\w{8}\), s\d+ \(\w{8}\), 20 more;", text
     )
 
 
@@ -377,7 +431,7 @@ def test_where_too_much_was_recorded_outside_nothing_is_said_to_wait(
 ) -> None:
     """It was not looked at, so nobody knows."""
     books = a_merge(tmp_path, merged=False)
-    monkeypatch.setattr(waiting, "SEARCHED", 100)
+    monkeypatch.setattr(named, "SEARCHED", 100)
     assert "not taken yet" not in books["polecat"].draw(160)
 
 
