@@ -122,7 +122,7 @@ def _notes(screen: Screen) -> Iterator[str]:
     if screen.axis.idle:
         total = text.duration(sum(gap[3] for gap in screen.axis.idle))
         yield f"Idle time is shortened on the axis: {total} in {text.counted(len(screen.axis.idle), 'gap')}."
-    if any(node.minimum for node, _ in trace.walk()):
+    if any(node.minimum and node.busy_ns for node, _ in trace.walk()):
         yield f"{glyphs.least}: {MINIMUM}."
     if trace.folded:
         yield f"{trace.folded} like spans are folded, durations summed ({glyphs.total}); --all shows each."

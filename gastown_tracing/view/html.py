@@ -136,7 +136,7 @@ class Page:
             yield "This page shows what was there when it was written; the session went on."
         if trace.evidence:
             yield f"{FOUND[:1].upper()}{FOUND[1:]}{trace.evidence}."
-        if any(node.minimum for node, _ in trace.walk()):
+        if any(node.minimum and node.busy_ns for node, _ in trace.walk()):
             yield f"≥: {MINIMUM}."
         if trace.chosen:
             yield "Only a choice of its spans is on this page."

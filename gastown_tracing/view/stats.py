@@ -103,7 +103,7 @@ def _note(found: Sequence[Operation], style: Style) -> Iterator[str]:
     if not cut_off:
         return
     yield "\n"
-    words = f"{text.counted(cut_off, 'span')} cut off, nobody knows when: counted, but in no duration above."
+    words = f"{text.counted(cut_off, 'span')} whose end nobody saw: counted, but in no duration above."
     paint = Paint(style.colour)
     for line in text.paragraph(words, style.width, "..." if style.ascii else "…"):
         yield paint(line, "dim") + "\n"

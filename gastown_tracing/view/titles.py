@@ -204,8 +204,12 @@ def interrupted(span: Span) -> bool:
 
 
 def end_known(span: Span) -> bool:
-    """Say whether a span's end is its end, not the last sign of life of what was found dead later."""
-    if interrupted(span):
+    """Say whether a span's end is its end.
+
+    It is not where it is the last sign of life of what was found dead later, or where nobody saw more than
+    the beginning.
+    """
+    if interrupted(span) or span.attributes.get("gastown.duration.known") is False:
         return False
     known = span.attributes.get("gastown.end_time.known")
     if not isinstance(known, bool):

@@ -144,6 +144,8 @@ def test_a_prime_is_recorded_once_a_start(hooks: Hooks, town: Town) -> None:
     assert prime.attributes["hook_mode"] is True
     assert (prime.attributes["work_bead"], prime.attributes["work_mol"]) == ("de-1tr", "de-wisp-1")
     assert prime.trace_id == RUN
+    assert prime.attributes["gastown.duration.known"] is False  # a point: nobody sees gt's own end
+    assert prime.start_ns == prime.end_ns
     hooks("UserPromptSubmit", env=env)
     (change,) = [log for log in hooks.data().logs if log.event_name == "agent.state_change"]
     assert change.attributes["work_bead"] == "de-1tr"

@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from view_kit import OTHER, RUN, Book, a_day, at
 
 from gastown_tracing.hooks import agents
 from gastown_tracing.journal import otlp, writer
-from gastown_tracing.journal.layout import create
+from gastown_tracing.journal.layout import create, default_root
 from tests.conftest import clean_environ
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -204,6 +205,40 @@ def test_ls_lists_no_run_that_only_a_hook_has_noted(gt_trace: Run, journal_root:
     assert [row["run_id"] for row in json.loads(gt_trace("ls", "--json").stdout)] == [RUN]
 
 
+def test_outside_a_town_the_journals_of_towns_are_named(
+    gt_trace: Run, env: dict[str, str], tmp_path: Path
+) -> None:
+    """At most three of those beside the one that is not there, with their towns where they are known."""
+    here = {**env, "GT_OTEL_JOURNAL": "", "HOME": str(tmp_path)}
+    failed(gt_trace("ls", env=here, cwd=tmp_path), 1, "gt-trace env")
+    town = str(tmp_path / "gt")
+    journal = create(default_root(here, town))
+    agents.begins(journal, RUN, "an-agents-session", {})
+    Path(journal.run_dir(RUN), "run.json").write_text(json.dumps({"town_root": town}))
+    failed(
+        gt_trace("ls", env=here, cwd=tmp_path), 1, f"journals here: {Path(journal.root).name} ({town}): cd"
+    )
+    for number in range(4):
+        create(f"{Path(journal.root).parent}/other-{number}")
+    failed(gt_trace("view", env=here, cwd=tmp_path), 1, ", 2 more: cd there, or --journal DIR")
+
+
+def test_stats_says_that_there_is_more_outside_sessions(
+    book: Book, gt_trace: Run, journal_root: Path
+) -> None:
+    """Where commands outside any session were recorded in the time asked for, and only there."""
+    loose = gt_trace("stats", "--since", "1h").stderr + gt_trace("stats", "--loose").stderr
+    assert "without the commands" not in loose
+    journal = create(str(journal_root))
+    now = time.time_ns()
+    span = otlp.Span("f" * 32, "1" * 16, name="sling", start_ns=now, end_ns=now + 1)
+    line = otlp.spans_line(otlp.encode_resource({"service.name": "gt"}), [span])
+    writer.append(journal.loose_dir(now), "traces", line)
+    assert "--loose counts them" in gt_trace("stats").stderr
+    assert "--loose counts them" not in gt_trace("stats", "--loose").stderr
+    assert gt_trace("stats", "--json").stderr == ""
+
+
 @pytest.mark.parametrize("command", ["stats", "view", "ls"])
 def test_a_missing_value_names_its_command(gt_trace: Run, command: str) -> None:
     """The one line says which command's help to read."""
@@ -378,7 +413,8 @@ def test_a_run_that_nothing_describes_has_no_made_up_times(journal_root: Path, g
         "a": at(5), "b": at(5), "c": at(5), "d": None, "e": None,
     }  # fmt: skip
     assert (rows["e"]["start"], rows["e"]["duration_ns"]) == (None, None)
-    lines = [line for line in gt_trace("ls").stdout.splitlines() if re.search("eeee|dddd", line)]
+    shown = gt_trace("ls", "--all").stdout.splitlines()
+    lines = [line for line in shown if re.search("eeee|dddd", line)]
     assert [line.split()[:3] for line in lines] == [["unknown", "?", "?"]] * 2
     shown = gt_trace("view", "e" * 32).stdout
     assert shown.startswith("a session that nothing describes\n")
@@ -486,7 +522,7 @@ def test_stats_leave_out_durations_that_nobody_knows(journal_root: Path, gt_trac
     assert rows[1] == ["bd.call list", "2", "1", "200 ms", "200 ms", "200 ms", "200 ms"]
     assert rows[2] == ["bd.call show", "1", "1", "?", "?", "?", "?"]
     assert rows[3] == ["gt.session", "1", "0", "?", "?", "?", "?"]
-    assert done.endswith("\n\n3 spans cut off, nobody knows when: counted, but in no duration above.\n")
+    assert done.endswith("\n\n3 spans whose end nobody saw: counted, but in no duration above.\n")
     found = json.loads(gt_trace("stats", "--json").stdout)
     assert [(one["operation"], one["cut_off"], one["p95_ns"]) for one in found] == [
         ("bd.call list", 1, 200_000_000),

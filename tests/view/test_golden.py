@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from view_kit import ROOT, RUN, Book, a_day, at
+
+from gastown_tracing.view import load, stats
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -167,6 +170,18 @@ def test_log_values_are_words(tmp_path: Path) -> None:
              bytes=123456.789, count=7)  # fmt: skip
     drawn = book.draw(160, options={"logs": True})
     assert 'error="no \\"such\\" bead" duration_ms=403.5 ratio=0.0001235 bytes=123457 count=7' in drawn
+
+
+def test_a_length_that_nobody_knows_is_none(tmp_path: Path) -> None:
+    """A prime of which only the beginning was seen has a question mark, and stats leave it out."""
+    book = Book(tmp_path)
+    book.span("prime", 1, 1, hook_mode=True, **{"gastown.duration.known": False})
+    book.span("prime", 2, 5, hook_mode=False)
+    drawn = book.draw(100)
+    assert re.search(r"╴prime .* \? gt\[", drawn)
+    assert "nobody saw the end" not in drawn
+    (found,) = stats.operations(load.read(book.journal, RUN).spans)
+    assert (found.count, found.cut_off, found.total_ns) == (2, 1, 3 * 10**9)
 
 
 def test_each_kind_of_remark_has_one_place(tmp_path: Path) -> None:
