@@ -55,6 +55,8 @@ def command(
         click.echo(f"gt-trace: no call{whose} that has ended {matches}{hint}", err=True)
         return
     reading.say(stats.render(found, looks.style(elsewhere=1_000)))
+    if not loose and not what and chosen.loose(place).spans:
+        click.echo("gt-trace: without the commands outside any session: --loose counts them, too", err=True)
 
 
 def _spans(journal: Journal, what: tuple[str, ...], chosen: Choice, loose: bool) -> Iterator[ReadSpan]:
