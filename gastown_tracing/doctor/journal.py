@@ -10,7 +10,7 @@ import stat
 import tempfile
 from typing import TYPE_CHECKING
 
-from gastown_tracing.doctor import contents
+from gastown_tracing.doctor import contents, shims
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.journal.layout import DIRECTORIES, FORMAT_VERSION, read_text
 from gastown_tracing.view.text import counted, size
@@ -61,7 +61,8 @@ def _missing(telemetry: Telemetry) -> Checks:
             advice = "make it writable, or set GT_OTEL_JOURNAL"
             yield problem("writable", f"{above} cannot be written: it cannot be made", advice)
         return
-    yield skipped("directory", f"{root}: none", '`eval "$(gt-trace env)"` makes one')
+    first = shims.adoption(telemetry) or 'eval "$(gt-trace env)"'
+    yield skipped("directory", f"{root}: none", f"`{first}` makes one")
 
 
 def _version(made: Journal) -> Checks:

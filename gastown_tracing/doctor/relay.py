@@ -74,10 +74,10 @@ def _absent(telemetry: Telemetry, found: Mapping[str, Any], files: Files) -> Che
     if waiting:
         return problem("process", f"{said}, and {size(waiting)} wait to be sent", outlook)
     if starting.switched_off(telemetry.config):
-        return ok("process", f"{said}; {outlook}")
+        return skipped("process", f"{said}; {outlook}")
     if sends:
         return warning("process", f"{said}: nothing is sent before one is started", outlook)
-    return ok("process", f"{said}; there are no endpoints; {outlook}")
+    return skipped("process", f"{said}; there are no endpoints; {outlook}")
 
 
 def _end(found: Mapping[str, Any], files: Files) -> str:

@@ -46,7 +46,9 @@ def report(checks: Checks, style: Style, *, whole: bool = False, quiet: bool = F
         lines += _paragraph(group, [(check.name, check) for check in _folded(well, whole)], style)
     states = [check.state for _, check in checks]
     counts = [text.counted(states.count(state), state) for state in _WRONG]
-    return "\n".join([*lines, f"{', '.join(counts)} in {text.counted(len(states), 'check')}"]) + "\n"
+    defaults = 0 if whole or quiet else sum(check.default for _, check in rest)
+    folded = f", {defaults} of them settings at their defaults" if defaults else ""
+    return "\n".join([*lines, f"{', '.join(counts)} in {text.counted(len(states), 'check')}{folded}"]) + "\n"
 
 
 def _folded(checks: list[Check], whole: bool) -> list[Check]:

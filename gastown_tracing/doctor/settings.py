@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gastown_tracing import config
+from gastown_tracing.doctor import shims
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.masking import mask, without_credentials
 from gastown_tracing.relay.mistakes import NOT_IN_FILE, without_effect
@@ -37,6 +38,9 @@ def settings(telemetry: Telemetry, env: Mapping[str, str]) -> Checks:
         yield ok("telemetry", f"on: {telemetry.why}")
     else:
         why, _, advice = telemetry.why.partition(": ")
+        first = shims.adoption(telemetry)
+        if first and why.startswith("nothing"):
+            advice = f"{first} does, and lets what gt does here be seen"
         yield warning("telemetry", f"off: {why}", advice)
     broken = unusable(found.text) if found.text else ""
     wrong = _wrong(telemetry.journal.config_path)

@@ -12,11 +12,20 @@ from gastown_tracing.view.text import counted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from gastown_tracing.config import Telemetry
     from gastown_tracing.doctor.check import Check, Checks
     from gastown_tracing.shims.standing import Standing
 
 _INSTALL = 'eval "$(gt-trace shims install)"'
 _STATUS = "`gt-trace shims status` says which, and what to do"
+
+
+def adoption(telemetry: Telemetry) -> str:
+    """Return what adopts a town that has no journal yet, "" where this is none, or gt is not on PATH."""
+    env = telemetry.config.env
+    if telemetry.journal.exists() or not telemetry.town_root or not env.get("PATH"):
+        return ""
+    return _INSTALL if standing.look("gt", env["PATH"], "").real else ""
 
 
 def shims(env: Mapping[str, str]) -> Checks:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.doctor.shims import shims
 from gastown_tracing.journal.layout import list_directory, load_json, read_text
-from gastown_tracing.sessions import terminal
+from gastown_tracing.sessions import sockets, terminal
 from gastown_tracing.shims import install, standing
 from propagation import environ
 
@@ -118,9 +118,12 @@ def _servers(journal: Journal, env: Mapping[str, str]) -> Checks:
     if not on_path("tmux", env):
         yield skipped("server", "no tmux")
         return
-    for name, socket in _sockets(journal, env).items():
+    places = _sockets(journal, env)
+    for name, socket in places.items():
         said = terminal.run([*terminal.server(socket), "show-environment", "-g"], env)
         if said.returncode:
+            if not socket and len(places) > 1 and terminal.Answer(refusal=said.stderr.strip()).absent:
+                continue  # the journal's sessions live elsewhere
             yield _silent(name, said.stderr.strip())
             continue
         variables = dict(line.partition("=")[::2] for line in said.stdout.splitlines() if "=" in line)
@@ -142,9 +145,15 @@ def _silent(name: str, reason: str) -> Check:
 
 
 def _sockets(journal: Journal, env: Mapping[str, str]) -> dict[str, str]:
-    """Return the servers to ask, by what they are called here: the default one, and those of open runs."""
+    """Return the servers to ask, by what they are called here: the default one, and those the journal knows.
+
+    Those are the servers of open runs, and of sessions that were registered, where the socket is there.
+    """
     found = {"default server": ""}
     default = terminal.socket_path("", env)
+    for known in sorted(sockets.Places(journal).look()[0]):
+        if known != default and len(found) < _SERVERS and os.path.exists(known):
+            found[f"server {known}"] = known
     for run in list_directory(f"{journal.root}/runs"):
         place = f"{journal.root}/runs/{run}"
         pane = load_json(read_text(f"{place}/pane.json") or "")

@@ -24,6 +24,18 @@ def test_without_shims_it_says_how_to_get_them(doctor: Doctor, tmp_path: Path) -
     assert "gt-trace shims install" in found["shims", "bd"]["advice"]
 
 
+def test_a_town_that_was_never_adopted_is_told_how(doctor: Doctor, tmp_path: Path) -> None:
+    """In it, with gt on PATH, the shims come first; elsewhere the journal alone."""
+    program(tmp_path / "real" / "gt", "echo gt version 1")
+    (tmp_path / "town" / "mayor").mkdir(parents=True)
+    (tmp_path / "town" / "mayor" / "town.json").write_text("{}")
+    here = {"PATH": f"{tmp_path}/real:{REST}", "GT_OTEL_JOURNAL": "", "HOME": str(tmp_path)}
+    for root, first in (str(tmp_path / "town"), "shims install"), ("", "env"):
+        found = doctor("--offline", GT_ROOT=root, **here)
+        for check in (("settings", "telemetry"), ("journal", "directory")):
+            assert f'eval "$(gt-trace {first})"' in found[check]["advice"]
+
+
 def test_each_program_is_seen_hidden_or_stale(doctor: Doctor, tmp_path: Path) -> None:
     """The first on PATH, one behind the real program, one of an interpreter that is gone, one of nothing."""
     directory = tmp_path / "shims"

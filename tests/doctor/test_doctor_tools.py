@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.layout import Journal, PaneRegistry
 from tests.processes import is_alive, wait_until
 
 from .conftest import Doctor
@@ -57,6 +57,18 @@ def test_programs_are_asked_without_telemetry(doctor: Doctor, tmp_path: Path, jo
     assert "exit code 1: 0" in found["programs", "bd"]["found"]  # grep counts none
 
 
+def test_a_server_that_the_registry_knows_is_asked(
+    doctor: Doctor, env: dict[str, str], tmux_socket: str, journal: Journal
+) -> None:
+    """Also where no run is open on it now; without any the default server is asked."""
+    assert doctor("--offline")["tmux", "default server"]["found"] == "no server runs there"
+    command = ["tmux", "-S", tmux_socket, "-f", "/dev/null", "new-session", "-d", "-s", "x", "sleep 1000"]
+    subprocess.run(command, env=env, check=True)
+    run = "4bf92f3577b34da6a3ce929d0e0e4736"
+    PaneRegistry(journal).register(run, socket=tmux_socket, server_pid="1", pane="%0")
+    assert doctor("--offline").state("tmux", f"server {tmux_socket}") == "ok"
+
+
 @pytest.mark.parametrize("leak", [{}, {"TRACEPARENT": "00-x", "GT_RUN": "y"}])
 def test_what_a_tmux_server_hands_to_every_session_is_said(
     leak: dict[str, str], doctor: Doctor, env: dict[str, str], tmux_socket: str, journal: Journal
@@ -71,4 +83,4 @@ def test_what_a_tmux_server_hands_to_every_session_is_said(
     row = found["tmux", f"server {tmux_socket}"]
     assert row["state"] == ("warning" if leak else "ok")
     assert all(name in row["found"] for name in leak)
-    assert found["tmux", "default server"]["found"] == "no server runs there"
+    assert "default server" not in [row["check"] for row in found.rows]  # none runs: nothing lives there
