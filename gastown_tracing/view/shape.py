@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import groupby
 
 from gastown_tracing.view.model import Node, Trace, postorder
 
@@ -15,13 +16,19 @@ FOLD_FROM = 3
 #: two.
 LONGEST_PATTERN = 4
 
+#: Fewer different look-ups in a row than this stay as they are.
+LOOKUPS_FROM = 4
+
+#: What asks bd and changes nothing, as every prompt's hooks do: a round of them is one line.
+LOOKUPS = frozenset({"bd version", "bd list", "bd sql", "bd kv", "bd ready"})
+
 
 def fold(trace: Trace) -> None:
     """Fold like siblings in a row, at every depth, into one node each, in place.
 
     Siblings are alike when they have the same title, the same work item, the same orphaned state, the same
-    causes and like children. What is in progress or has effects stays by itself. Failed ones fold too, and
-    the fold says how many failed.
+    causes and like children; look-ups of bd that succeeded and led to nothing are alike, too. What is in
+    progress or has effects stays by itself. Failed ones fold too, and the fold says how many failed.
     """
     signatures: dict[object, int] = {}
     kinds: dict[int, int] = {}
@@ -44,14 +51,17 @@ def _kind(node: Node, kinds: dict[int, int], signatures: dict[object, int]) -> i
 
 def _pattern(node: Node) -> list[Node]:
     """Return what a node repeats: the first round of a fold's members, or the node itself."""
-    return node.members[: len(node.members) // node.count] or [node]
+    first = node.members[: len(node.members) // node.count]
+    if len({member.title for member in node.members}) > len({member.title for member in first}):
+        return node.members
+    return first or [node]
 
 
 def _fold_row(row: list[Node], kinds: dict[int, int]) -> list[Node]:
     """Return siblings with their repetitions folded."""
     numbers = [kinds[id(node)] for node in row]
     if len(set(numbers)) == len(numbers):
-        return row
+        return _fold_lookups(row)
     result: list[Node] = []
     index = 0
     while index < len(row):
@@ -62,7 +72,29 @@ def _fold_row(row: list[Node], kinds: dict[int, int]) -> list[Node]:
         else:
             result.append(folded(row[index : index + period * times], period, times))
             index += period * times
+    return _fold_lookups(result)
+
+
+def _fold_lookups(row: list[Node]) -> list[Node]:
+    """Return siblings with each round of look-ups as one."""
+    result: list[Node] = []
+    for place, group in groupby(row, _lookup):
+        members = list(group)
+        if not place or len(members) < LOOKUPS_FROM:
+            result += members
+            continue
+        node = folded(members, 1, len(members))
+        node.title = ", ".join(dict.fromkeys(member.title for member in members))
+        result.append(node)
     return result
+
+
+def _lookup(node: Node) -> tuple[str, ...]:
+    """Return the work and the parent of a look-up, what others have to share with it; () for what is none."""
+    plain = not (node.members or node.children or node.links or node.waits or node.orphan)
+    if node.title in LOOKUPS and node.name == "bd.call" and node.state == "ok" and plain:
+        return node.work, node.parent_id
+    return ()
 
 
 def _repetition(numbers: list[int], index: int) -> tuple[int, int]:

@@ -172,6 +172,23 @@ def test_log_values_are_words(tmp_path: Path) -> None:
     assert 'error="no \\"such\\" bead" duration_ms=403.5 ratio=0.0001235 bytes=123457 count=7' in drawn
 
 
+def test_a_prompt_s_round_of_look_ups_is_one_line(tmp_path: Path) -> None:
+    """Of what asks bd and succeeded; what failed, changed something or is alone keeps its own."""
+    book = Book(tmp_path)
+    for number, name in enumerate(["version", "list", "list", "sql", "sql", "create", "version", "list"]):
+        book.span("bd.call", number, number + 0.5, subcommand=name, args=name)
+    book.span("bd.call", 9, 9.5, error="exit 1", subcommand="sql", args="sql")
+    drawn = book.draw(120)
+    assert re.search(r"╴bd version, bd list, bd sql ×5 .* Σ 2\.5 s", drawn)  # noqa: RUF001 - the sign itself
+    assert [line.split()[1] for line in re.findall(r"[├└]╴.*", drawn)[1:]] == [
+        "create",
+        "version",
+        "list",
+        "bd",
+    ]
+    assert book.draw(120, every=True).count("bd sql") == 3
+
+
 def test_a_length_that_nobody_knows_is_none(tmp_path: Path) -> None:
     """A prime of which only the beginning was seen has a question mark, and stats leave it out."""
     book = Book(tmp_path)
