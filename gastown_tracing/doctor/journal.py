@@ -151,6 +151,7 @@ def _tried(path: str) -> str:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(descriptor, b"x\n")
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # what another thread starts holds it until it execs
         finally:
             os.close(descriptor)
     if os.stat(path).st_size != 4:
