@@ -60,9 +60,9 @@ def test_the_commands_of_the_readme_parse(gt_trace: GtTrace) -> None:
     lines = re.findall(r"^(?:\$ )?(gt-trace .*)$", README, re.MULTILINE)
     assert len(lines) > 5
     for line in lines:
-        words = shlex.split(line.partition(" -- ")[0], comments=True)[1:]
+        words = shlex.split(re.split(r" -- |;", line)[0], comments=True)[1:]
         options = [word for word in words if word.startswith("--")]
-        command = words[: 2 if words[0] == "session" else 1]
+        command = words[: {"session": 2, "relay": 2, "shims": 2, "hook": 3}.get(words[0], 1)]
         text = gt_trace(*command, "--help").stdout
         assert all(option in text for option in options), line
 
