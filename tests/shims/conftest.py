@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from shell_kit import Done, Shell
 from shim_kit import Shims
+from tmux_kit import Town
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.otlp import Span
 from gastown_tracing.journal.reader import list_runs, read_loose, read_run
 from gastown_tracing.shims import launcher
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    """Return a town with one agent."""
+    town = Town(tmp_path)
+    town.spawn()
+    yield town
+    town.end()
 
 
 @pytest.fixture(scope="session")

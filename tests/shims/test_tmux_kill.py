@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tmux_kit import CAUSE, RUN, TRACEPARENT, Town, identity
+from tmux_kit import CAUSE, OTHER, RUN, TRACEPARENT, Town, identity
 
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.reaping import reap
 from tests.processes import is_alive, wait_until
-
-OTHER = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    """Return a town with one agent."""
-    town = Town(tmp_path)
-    town.spawn()
-    yield town
-    town.end()
 
 
 def spawn_other(town: Town) -> None:

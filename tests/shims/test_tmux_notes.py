@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from tmux_kit import RUN, TRACEPARENT, Town, identity, options
+from tmux_kit import OTHER, RUN, TRACEPARENT, Town, identity, options
 
 from gastown_tracing.journal.runs import read_work
 from tests.conftest import ROOT
 
-OTHER, OTHER_UUID = "4bf92f3577b34da6a3ce929d0e0e4736", "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
+OTHER_UUID = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
 
 LIGHT = """\
 import sys
@@ -28,15 +26,6 @@ from gastown_tracing.shims.tmux import stop as tmux_stop
 new = set(sys.modules) - before - set(sys.builtin_module_names)
 print(*[name for name in new if not name.startswith(("gastown_tracing", "propagation"))])
 """
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    """Return a town with one agent."""
-    town = Town(tmp_path)
-    town.spawn()
-    yield town
-    town.end()
 
 
 def work(town: Town) -> list[tuple[str, str, str]]:

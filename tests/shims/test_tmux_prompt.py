@@ -5,25 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tmux_kit import CAUSE, RUN, TRACEPARENT, Town, identity
+from tmux_kit import CAUSE, OTHER, RUN, TRACEPARENT, Town, identity
 
 from gastown_tracing.config import Config
 from gastown_tracing.shims.tmux import prompt as tmux_prompt
-
-OTHER = "4bf92f3577b34da6a3ce929d0e0e4736"
-
-
-@pytest.fixture
-def town(tmp_path: Path) -> Iterator[Town]:
-    """Return a town with one agent."""
-    town = Town(tmp_path)
-    town.spawn()
-    yield town
-    town.end()
 
 
 def send(town: Town, *keys: str, target: str = "de-rust", **more: str) -> None:

@@ -18,6 +18,8 @@ from tests.conftest import clean_environ
 from tests.processes import wait_until
 
 RUN = "3332b129af154f719ecd9b5c2fe437ee"
+#: The run of another agent.
+OTHER = "4bf92f3577b34da6a3ce929d0e0e4736"
 UUID = "3332b129-af15-4f71-9ecd-9b5c2fe437ee"
 #: The span that gt runs in, of a trace of its own: a sling's, say.
 CAUSE = ("0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331")
