@@ -1,4 +1,4 @@
-"""Every setting, once: its variable, kind, default and meaning; and whether telemetry is on.
+"""What is set, and whether telemetry is on.
 
 A setting comes from the environment, else from the journal's `config.json`, else from its default
 (the data model's section "Environment"). Nothing here raises: a value that cannot be used counts as unset.
@@ -31,110 +31,18 @@ NOWHERE = "/dev/null"
 NO_ENDPOINT = "none"
 
 
-class Setting:
-    """One variable: its name, kind (`url`, `path`, `flag`, `bytes` or `number`), default and meaning."""
-
-    __slots__ = ("default", "kind", "meaning", "name")
-
-    def __init__(self, name: str, kind: str, default: str, meaning: str) -> None:
-        self.name = name
-        self.kind = kind
-        self.default = default
-        self.meaning = meaning
-
-
-SETTINGS = (
-    Setting(
-        TRACES_URL,
-        "url",
-        "http://localhost:4318/v1/traces",
-        "OTLP/HTTP endpoint for traces; `none`: no traces are sent",
-    ),
-    Setting(
-        METRICS_URL,
-        "url",
-        "http://localhost:8428/opentelemetry/api/v1/push",
-        "OTLP/HTTP endpoint for metrics; `none`: no metrics are sent",
-    ),
-    Setting(
-        LOGS_URL,
-        "url",
-        "http://localhost:9428/insert/opentelemetry/v1/logs",
-        "OTLP/HTTP endpoint for logs; `none`: no logs are sent",
-    ),
-    Setting(
-        JOURNAL,
-        "path",
-        "",
-        "directory of the local journal; alone it records locally and sends nothing",
-    ),
-    Setting("OTEL_SDK_DISABLED", "flag", "", "`true`: telemetry is off, whatever else is set"),
-    Setting("GT_OTEL_DEBUG", "flag", "", "`1`: say on stderr what was ignored or failed"),
-    Setting("GT_OTEL_NATIVE", "flag", "", "`true`: also switch on the exporters of gt and bd themselves"),
-    Setting(RECEIVER, "url", "", "base URL of the local receiver, put into sessions by us"),
-    Setting(
-        RELAY,
-        "flag",
-        "true",
-        "`false`: no relay is started on demand; `gt-trace relay start` starts one all the same",
-    ),
-    Setting(
-        "GT_OTEL_RETENTION_DAYS",
-        "number",
-        "30",
-        "days that closed runs stay in the journal once they are shipped; 0: no matter how long",
-    ),
-    Setting(
-        "GT_OTEL_RETENTION_BYTES",
-        "bytes",
-        "4294967296",
-        "size of the journal beyond which the oldest closed and shipped runs go; 0: no matter how large",
-    ),
-    Setting(
-        "GT_OTEL_HARD_CAP_BYTES",
-        "bytes",
-        "17179869184",
-        "size of the journal beyond which the oldest data goes, shipped or not; 0: no matter how large",
-    ),
-    Setting(
-        "OTEL_METRIC_EXPORT_INTERVAL",
-        "number",
-        "",
-        "milliseconds between two exports of metrics: 10000 in the relay, 60000 elsewhere",
-    ),
-    Setting("GT_LOG_AGENT_OUTPUT", "flag", "", "`true`: record what agents say"),
-    Setting("GT_LOG_BD_OUTPUT", "flag", "", "`true`: record the output of bd and its arguments unmasked"),
-    Setting("GT_LOG_PANE_OUTPUT", "flag", "", "`true`: record what panes show"),
-    Setting("GT_LOG_MAIL_BODY", "flag", "", "`true`: record mail bodies, 256 bytes of each"),
-    Setting("GT_LOG_PROMPT_KEYS", "flag", "", "`true`: record prompts sent to agents, 256 bytes of each"),
-    Setting("GT_LOG_PRIME_CONTEXT", "flag", "", "`true`: record the formula that a prime renders"),
-    Setting(
-        "GT_LOG_USER_ID",
-        "flag",
-        "",
-        "`true`: record the ids, names and e-mail addresses of users that agents send to the receiver",
-    ),
-    Setting(
-        "GT_LOG_AGENT_CONTENT_LIMIT",
-        "bytes",
-        "512",
-        "bytes of an agent's words; 0: as much as a journal line holds",
-    ),
-    Setting(
-        "GT_LOG_BD_CONTENT_LIMIT",
-        "bytes",
-        "",
-        "bytes of bd's stdout (2048) and stderr (1024); 0: as much as a journal line holds",
-    ),
-    Setting(
-        "GT_LOG_PANE_CONTENT_LIMIT",
-        "bytes",
-        "8192",
-        "bytes of a pane's output; 0: as much as a journal line holds",
-    ),
-)
-
-DEFAULTS = {setting.name: setting.default for setting in SETTINGS}
+#: The defaults of the settings that have one (`settings` says what each of them means).
+DEFAULTS = {
+    TRACES_URL: "http://localhost:4318/v1/traces",
+    METRICS_URL: "http://localhost:8428/opentelemetry/api/v1/push",
+    LOGS_URL: "http://localhost:9428/insert/opentelemetry/v1/logs",
+    RELAY: "true",
+    "GT_OTEL_RETENTION_DAYS": "30",
+    "GT_OTEL_RETENTION_BYTES": "4294967296",
+    "GT_OTEL_HARD_CAP_BYTES": "17179869184",
+    "GT_LOG_AGENT_CONTENT_LIMIT": "512",
+    "GT_LOG_PANE_CONTENT_LIMIT": "8192",
+}
 
 _TRUE = ("true", "1")
 

@@ -89,7 +89,7 @@ def named(command: click.Command) -> None:
 def fast_help(name: str) -> str:
     """Return the help of a command of the fast path, which is no command of click's when it runs."""
     if name == "exec":
-        from gastown_tracing.shims.exec import HELP
+        from gastown_tracing.shims.options import HELP
 
         return HELP
     from gastown_tracing.shims.help import text

@@ -12,11 +12,12 @@ from gastown_tracing.relay.mistakes import NOT_IN_FILE, without_effect
 from gastown_tracing.relay.settings import Settings
 from gastown_tracing.relay.watching import unusable
 from gastown_tracing.sessions import receiver
+from gastown_tracing.settings import SETTINGS, Setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from gastown_tracing.config import Config, Setting, Telemetry
+    from gastown_tracing.config import Config, Telemetry
     from gastown_tracing.doctor.check import Check, Checks
 
 HERE, FILE = "environment", "config.json"
@@ -24,7 +25,7 @@ HERE, FILE = "environment", "config.json"
 #: What the relay reads as well, which knows config.json alone; `gt-trace env` does not write these.
 _RELAYS = (
     *("GT_OTEL_RETENTION_DAYS", "GT_OTEL_RETENTION_BYTES", "GT_OTEL_HARD_CAP_BYTES"),
-    *(setting.name for setting in config.SETTINGS if setting.name.startswith("GT_LOG_")),
+    *(setting.name for setting in SETTINGS if setting.name.startswith("GT_LOG_")),
 )
 #: What is no longer than this is no secret.
 _SHORT = 12
@@ -44,7 +45,7 @@ def settings(telemetry: Telemetry, env: Mapping[str, str]) -> Checks:
         yield warning("telemetry", f"off: {why}", advice)
     broken = unusable(found.text) if found.text else ""
     wrong = _wrong(telemetry.journal.config_path)
-    shown = [_setting(setting, found, wrong, broken) for setting in config.SETTINGS]
+    shown = [_setting(setting, found, wrong, broken) for setting in SETTINGS]
     names = sorted(name for name in {*env, *found.file} if name.startswith(config.EXPORTER_PREFIX))
     shown += [_exporter(name, found, wrong) for name in names if found.set(name)]
     yield from _file(found, telemetry.journal.config_path, wrong, broken)
@@ -170,7 +171,7 @@ def _differences(found: Config, env: Mapping[str, str]) -> Checks:
             said = "set here to something else than in config.json, which the relay reads"
             yield warning(f"{name}, relay", said, "`gt-trace env` keeps what is set here; else unset it")
     for name in _RELAYS:
-        if env.get(name) and env[name] != found.file.get(name, config.DEFAULTS[name]):
+        if env.get(name) and env[name] != found.file.get(name, config.DEFAULTS.get(name, "")):
             said = "set here and not the same in config.json: the relay does not see it"
             yield warning(f"{name}, relay", said, "put it into config.json, too")
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from gastown_tracing.hooks import launcher, settings
 from gastown_tracing.hooks.settings import EVENTS, Unusable
-from gastown_tracing.journal.layout import lock
+from gastown_tracing.journal.making import lock
 from gastown_tracing.shims.launcher import write as write_launcher
 
 #: Behind the settings' own name.

@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gastown_tracing.journal.layout import Journal, load_json, lock, read_text, write_atomic
+from gastown_tracing.journal.layout import Journal, load_json, read_text, write_atomic
+from gastown_tracing.journal.making import lock
 
 #: How often, and how many seconds apart, a lock is asked for that somebody holds for a moment.
 _ATTEMPTS, _PAUSE = 100, 0.01

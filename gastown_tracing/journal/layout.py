@@ -5,7 +5,7 @@ A shim imports this module before it starts its command, so only what every inte
 
 import posix
 import time
-from errno import EACCES, EAGAIN, EINVAL, ENOTEMPTY
+from errno import EINVAL
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,11 +14,6 @@ if TYPE_CHECKING:
 FORMAT_VERSION = "1\n"
 #: The journal's own directories; a writer makes one again that somebody has deleted.
 DIRECTORIES = ("runs", "closed", "loose", "panes", "relay", "index")
-#: What stands beside them, made after them.
-_FILES = ("config.json", "on", "VERSION")
-
-#: How often, and how many seconds apart, who makes a journal asks whether another one is done with it.
-_ATTEMPTS, _PAUSE = 10, 0.005
 
 
 class Journal:
@@ -84,61 +79,16 @@ class Journal:
 
 
 def create(root: str, config: "Mapping[str, str] | None" = None) -> Journal:
-    """Make a journal in `root`, switched on, or return the one that is there just as it is.
-
-    However many call this at once, one makes it and the others wait for that: the file `on` is made once in a
-    journal's life, so an operator who removes it is never overruled. Nobody waits longer than a command can
-    be kept waiting, 50 ms. A directory that is there keeps its mode; what we make in it is ours alone.
+    """Make a journal in `root`, switched on, or return the one that is there just as it is (`making`).
 
     Raises OSError, also where `root` is a directory of another user or holds something else.
     """
     journal = Journal(root)
-    if journal.exists():
-        return journal
-    mkdirs(root)
-    if not journal.owned():
-        raise OSError(EACCES, "the journal's directory belongs to another user", root)
-    directory = posix.open(root, posix.O_RDONLY | posix.O_DIRECTORY | posix.O_CLOEXEC)
-    try:
-        if not lock(directory, _ATTEMPTS, _PAUSE):
-            raise OSError(EAGAIN, "another process is still making the journal", root)
-        if not journal.exists():
-            _refuse_others(root)
-            for name in DIRECTORIES:
-                mkdirs(f"{root}/{name}")
-            journal.write_config(config or {})
-            write_atomic(journal.on_path, "")
-            write_atomic(journal.version_path, FORMAT_VERSION)
-    finally:
-        posix.close(directory)
+    if not journal.exists():
+        from gastown_tracing.journal.making import make  # most commands find their journal made
+
+        make(journal, config or {})
     return journal
-
-
-def lock(descriptor: int, attempts: int, pause: float) -> bool:
-    """Lock an open file for this process; False where others still hold it after so many attempts.
-
-    `pause` is the seconds between two. Raises OSError.
-    """
-    import fcntl  # not built into every interpreter, and most shims find their journal made
-
-    for _ in range(attempts):
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(pause)
-        else:
-            return True
-    return False
-
-
-def _refuse_others(root: str) -> None:
-    """Raise OSError where a directory holds more than a journal that somebody began to make."""
-    names = set(posix.listdir(root))
-    others = names.difference(DIRECTORIES)
-    if names.issuperset(DIRECTORIES):  # only then have we made files, under a temporary name at first
-        others = {name for name in others if not f"{name}.".startswith(tuple(f"{own}." for own in _FILES))}
-    if others:
-        raise OSError(ENOTEMPTY, "the directory holds other files and is no journal", root)
 
 
 def find_town_root(env: "Mapping[str, str]", cwd: str) -> str:

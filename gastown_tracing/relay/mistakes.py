@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing import config
 from gastown_tracing.journal.layout import load_json
+from gastown_tracing.settings import NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,13 +50,13 @@ def without_effect(found: config.Config) -> list[str]:
 def _is_read(name: str) -> bool:
     if name.startswith(config.EXPORTER_PREFIX):
         return True
-    return name in ALSO or (name in config.DEFAULTS and name not in NOT_IN_FILE)
+    return name in ALSO or (name in NAMES and name not in NOT_IN_FILE)
 
 
 def _meant(name: str) -> str:
     if name in NOT_IN_FILE:
         return " there: it counts in the environment alone"
-    near = difflib.get_close_matches(name, set(config.DEFAULTS).difference(NOT_IN_FILE), 1, 0.85)
+    near = difflib.get_close_matches(name, NAMES.difference(NOT_IN_FILE), 1, 0.85)
     return f": did you mean {near[0]}?" if near else ""
 
 

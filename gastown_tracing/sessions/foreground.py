@@ -17,7 +17,7 @@ from gastown_tracing.sessions.start import (
     not_started,
     session_variables_for,
 )
-from gastown_tracing.shims import child
+from gastown_tracing.shims import child, waiting
 from gastown_tracing.shims.waking import wake
 from propagation import environ as carrier
 
@@ -53,10 +53,10 @@ def run(
     except OSError:
         caller.restore()
         raise
-    status = child.wait(pid)
+    status = waiting.wait(pid)
     with contextlib.suppress(OSError):  # whatever the journal says, the command's exit code is what counts
         _close(handle, status)
-    child.exit_as(status)
+    waiting.exit_as(status)
 
 
 def _environment(

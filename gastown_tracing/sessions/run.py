@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from gastown_tracing import identity
+from gastown_tracing import identity, members
 from gastown_tracing.journal import otlp
 from gastown_tracing.journal.layout import (
     Journal,
@@ -261,16 +261,16 @@ def session_env(handle: RunHandle, env: Mapping[str, str]) -> dict[str, str]:
     `env` is the spawner's environment: unknown baggage and resource attributes of it are handed on, the gt.*
     members of the spawner's own session are not.
     """
-    ours = identity.session_attributes(handle.variables, handle.trace_id)
+    ours = members.session_attributes(handle.variables, handle.trace_id)
     theirs = baggage.parse(env.get("BAGGAGE", ""))
-    members = {name: member for name, member in theirs.items() if not name.startswith("gt.")}
+    others = {name: member for name, member in theirs.items() if not name.startswith("gt.")}
     passed = {name: env[name] for name in PASSED_ON if env.get(name)}
     return {
         **handle.variables,
         **passed,
         "GT_OTEL_JOURNAL": os.path.abspath(handle.journal.root),
         "TRACEPARENT": format_traceparent(handle.trace_id, handle.root_span_id, FLAGS),
-        "BAGGAGE": baggage.format({**members, **ours}),
+        "BAGGAGE": baggage.format({**others, **ours}),
         "OTEL_RESOURCE_ATTRIBUTES": resource_attributes.merge(_foreign_resource(env), ours),
     }
 

@@ -3,7 +3,7 @@
 import posix
 
 from gastown_tracing.config import NO_ENDPOINT, RECEIVER
-from gastown_tracing.identity import OF_CHILD, for_children
+from gastown_tracing.members import OF_CHILD, for_children
 from gastown_tracing.shims.plan import TEXT
 from propagation.environ import child_env, without_context
 from propagation.traceparent import SpanContext

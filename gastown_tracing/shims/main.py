@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     import signal as _signal
     from importlib.abc import Loader
     from types import CodeType, ModuleType
+    from typing import NoReturn
 
-    #: By module name: the source's path below the root, its mtime in ns, its size, its code.
-    Modules = dict[str, tuple[str, int, int, bytes]]
+    #: Of each module: its name, the source's path below the root, that one's mtime in ns and size, its code.
+    Modules = tuple[tuple[str, str, int, int, CodeType], ...]
 else:
     import _signal  # the C half of signal
 
@@ -32,12 +33,12 @@ import marshal
 import posix
 import sys
 from _frozen_importlib import ModuleSpec
-from errno import EACCES
 
-#: What is loaded at one go, each module after those that it imports. First what may be needed before the
-#: command runs: what decides, what finds the context, what reads JSON, command lines and output.
-EARLY = (
-    (
+#: What is loaded at one go, by the name of its part of the bundle; each module after those that it imports.
+#: "start" is what every command needs before it runs, and is in the bundle itself. Each other part is a file
+#: of its own, read when one of its modules is asked for.
+GROUPS = {
+    "start": (
         "gastown_tracing",
         "gastown_tracing.journal",
         "gastown_tracing.journal.layout",
@@ -48,148 +49,145 @@ EARLY = (
         "propagation.traceparent",
         "propagation.run",
         "gastown_tracing.shims.plan",
-        "gastown_tracing.shims.exec",
-    ),
-    (
         "propagation.baggage",
         "propagation.resource",
         "propagation.environ",
         "propagation.rules",
         "propagation.work",
-        "gastown_tracing._version",
-        "gastown_tracing.identity",
+        "gastown_tracing.members",
         "gastown_tracing.shims.handing",
+        "gastown_tracing.shims.exec",
     ),
-    ("propagation.scan",),
-    (
+    "options": ("gastown_tracing.shims.options",),
+    "forking": ("gastown_tracing.shims.forking",),
+    "scan": ("propagation.scan",),
+    "seen": (
         "gastown_tracing.shims.lines",
         "gastown_tracing.shims.lines.seen",
         "gastown_tracing.shims.lines.classify",
     ),
-    (
+    "bd": (
         "gastown_tracing.shims.lines.saying",
         "gastown_tracing.shims.lines.cobra",
         "gastown_tracing.shims.lines.bd_table",
         "gastown_tracing.shims.lines.bd",
     ),
-    (
+    "gt": (
         "gastown_tracing.shims.lines.saying",
         "gastown_tracing.shims.lines.cobra",
         "gastown_tracing.shims.lines.gt_table",
         "gastown_tracing.shims.lines.gt",
     ),
-    (
+    "git": (
         "gastown_tracing.shims.lines.saying",
         "gastown_tracing.shims.lines.git_table",
         "gastown_tracing.shims.lines.git",
     ),
-    ("propagation.tmux",),
-    (
+    "tmux": ("propagation.tmux",),
+    "commands": (
         "gastown_tracing.shims.tmux",
         "gastown_tracing.shims.tmux.table",
         "gastown_tracing.shims.tmux.line",
         "gastown_tracing.shims.tmux.place",
         "gastown_tracing.shims.tmux.running",
     ),
-    ("gastown_tracing.shims.tee",),
-)
-#: What is needed once it runs: what encodes, what knows the events of commands, what records; what knows all
-#: events; what masks; what a prime does beside its record; hooks.
-LATE = (
-    ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
-    (
+    "tee": ("gastown_tracing.shims.tee",),
+    "record": (
+        "gastown_tracing.shims.waiting",
+        "gastown_tracing.shims.following",
+        "gastown_tracing._version",
+        "gastown_tracing.identity",
+        "gastown_tracing.journal.otlp",
+        "gastown_tracing.journal.writer",
         "gastown_tracing.events",
         "gastown_tracing.events.schema",
         "gastown_tracing.events.outcomes",
         "gastown_tracing.events.commands",
         "gastown_tracing.events.values",
         "gastown_tracing.events.semconv",
+        "gastown_tracing.shims.entry",
+        "gastown_tracing.shims.record",
+        "gastown_tracing.shims.waking",
     ),
-    ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
-    ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
-    ("gastown_tracing.words", "gastown_tracing.masking"),
-    ("gastown_tracing.events.cleaning",),
-    ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
-    ("gastown_tracing.shims.tmux.keys", "gastown_tracing.shims.tmux.prompt"),
-    ("gastown_tracing.shims.tmux.notes",),
-    ("gastown_tracing.sessions.stops", "gastown_tracing.shims.tmux.stop"),
-    ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
-    ("gastown_tracing.journal.index", "gastown_tracing.journal.hooks", "gastown_tracing.shims.linking"),
-    (
+    "registry": ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
+    "masking": ("gastown_tracing.words", "gastown_tracing.masking"),
+    "cleaning": ("gastown_tracing.events.cleaning",),
+    "records": ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
+    "making": ("gastown_tracing.journal.making",),
+    "keys": ("gastown_tracing.shims.tmux.keys", "gastown_tracing.shims.tmux.prompt"),
+    "notes": ("gastown_tracing.shims.tmux.notes",),
+    "stop": ("gastown_tracing.sessions.stops", "gastown_tracing.shims.tmux.stop"),
+    "outputs": ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
+    "links": (
+        "gastown_tracing.journal.index",
+        "gastown_tracing.journal.hooks",
+        "gastown_tracing.shims.linking",
+    ),
+    "prime": (
         "gastown_tracing.beads",
         "gastown_tracing.shims.asking",
         "gastown_tracing.shims.lines.saying",
         "gastown_tracing.shims.priming",
     ),
-    ("gastown_tracing.hooks", "gastown_tracing.hooks.agents"),
-    ("gastown_tracing.hooks.agent", "gastown_tracing.hooks.claude"),
-    ("gastown_tracing.shims.real",),
-    ("gastown_tracing.hooks.primes",),
-)
-GROUPS = (*EARLY, *LATE)
+    "agents": ("gastown_tracing.hooks", "gastown_tracing.hooks.agents"),
+    "hook": ("gastown_tracing.hooks.agent", "gastown_tracing.hooks.claude"),
+    "real": ("gastown_tracing.shims.real",),
+    "primes": ("gastown_tracing.hooks.primes",),
+}
 PROGRAM = "gastown_tracing/shims/main.py"
 
 
 class Finder(Loader):
-    """Finds the bundle's modules, a group at a time (importlib's finder and loader protocols).
+    """Finds the bundle's modules, a part at a time (importlib's finder and loader protocols).
 
     importlib takes 0.1 ms a module; a module that is in `sys.modules` already costs nothing.
     """
 
-    __slots__ = ("_modules", "_root", "_whole", "stale")
+    __slots__ = ("_left", "_root", "stale")
 
-    def __init__(self, root: str, modules: "Modules") -> None:
+    def __init__(self, root: str) -> None:
         self._root = root
-        self._modules = modules
-        self._whole = False
-        #: The root, once the late half of the bundle has been found not to fit the sources.
+        #: The parts that have not been looked for yet.
+        self._left = dict(GROUPS)
+        #: The root, once a part of the bundle has been found not to fit the sources.
         self.stale = ""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> "ModuleSpec | None":  # noqa: ARG002  # the protocol's
-        """Load the group of a module of the bundle; return its spec."""
-        for group in GROUPS:
-            if name in group:
-                if name not in self._modules and not self._complete():
+        """Load the part of the bundle that has a module; return its spec, None where there is none."""
+        for part, names in self._left.items():
+            if name in names:
+                del self._left[part]
+                modules = read(self._root, part)
+                if not modules or not fits(self._root, modules):
+                    self.stale = self._root
                     return None  # its source is found as usual
-                self.load(group)
+                self.load(modules)
                 return sys.modules[name].__spec__
         return None
 
-    def _complete(self) -> bool:
-        """Read the late half of the bundle; False where it cannot be used."""
-        if not self._whole:
-            self._whole = True
-            found = _late(self._root)
-            if found is None or not fits(self._root, found):
-                self.stale = self._root
-                return False
-            self._modules.update(found)
-        return not self.stale
-
-    def load(self, group: "tuple[str, ...]") -> None:
-        """Run the modules of a group that are not loaded yet."""
-        for name in group:
+    def load(self, modules: "Modules") -> None:
+        """Run the modules that are not loaded yet."""
+        for name, file, _, _, code in modules:
             if name in sys.modules:
                 continue
             parent, _, leaf = name.rpartition(".")
-            if parent and parent not in sys.modules:  # groups can be loaded in any order
-                self.load((parent,))
-            file, _, _, code = self._modules[name]
+            if parent and parent not in sys.modules:  # parts can be loaded in any order
+                __import__(parent)
             spec = ModuleSpec(name, self, origin=f"{self._root}/{file}")
             spec.has_location = True
             module = type(sys)(name)
             module.__spec__, module.__file__, module.__loader__ = spec, spec.origin, self
-            module.__package__ = name.rpartition(".")[0]
+            module.__package__ = parent
             if file.endswith("/__init__.py"):
                 module.__package__ = name
                 module.__path__ = spec.submodule_search_locations = [f"{self._root}/{file[:-12]}"]
             sys.modules[name] = module
-            exec(marshal.loads(code), module.__dict__)  # noqa: S102, S302  # as importlib does with a .pyc
+            exec(code, module.__dict__)  # noqa: S102  # as importlib does with a .pyc
             if parent:
                 setattr(sys.modules[parent], leaf, module)
 
     def create_module(self, spec: "ModuleSpec") -> "ModuleType":
-        """Return the module, which has been loaded with its group."""
+        """Return the module, which has been loaded with its part."""
         return sys.modules[spec.name]
 
     def exec_module(self, module: "ModuleType") -> None:
@@ -200,8 +198,8 @@ def install(root: str, modules: "Modules") -> bool:
     """Let imports use the bundle; False, and nothing is done, where a source has changed since."""
     if not fits(root, modules):
         return False
-    finder = Finder(root, modules)
-    finder.load(GROUPS[0])
+    finder = Finder(root)
+    finder.load(modules)
     sys.meta_path.insert(0, finder)
     return True
 
@@ -209,7 +207,7 @@ def install(root: str, modules: "Modules") -> bool:
 def fits(root: str, modules: "Modules") -> bool:
     """Say whether the sources are still those that the modules were made of."""
     try:
-        for file, mtime, size, _ in modules.values():
+        for _, file, mtime, size, _ in modules:
             found = posix.stat(f"{root}/{file}")
             if found.st_mtime_ns != mtime or found.st_size != size:
                 return False
@@ -218,60 +216,22 @@ def fits(root: str, modules: "Modules") -> bool:
     return True
 
 
-def path(root: str, half: str = "") -> str:
-    """Return where the bundle for this interpreter is; its `half` "late" is a file of its own."""
-    name = f"{sys.implementation.cache_tag}{half and '.'}{half}.bundle"
+def path(root: str, part: str = "") -> str:
+    """Return where the bundle for this interpreter is; each of its parts is a file of its own."""
+    name = f"{sys.implementation.cache_tag}{part and '.'}{part}.bundle"
     return f"{root}/gastown_tracing/shims/__pycache__/{name}"
 
 
-def _late(root: str) -> "Modules | None":
-    """Return the modules of the bundle's late half; None where there is none that is whole."""
+def read(root: str, part: str) -> "Modules":
+    """Return the modules of a part of the bundle; none where there is none that is whole."""
     try:
-        descriptor = posix.open(path(root, "late"), posix.O_RDONLY | posix.O_CLOEXEC)
+        descriptor = posix.open(path(root, part), posix.O_RDONLY | posix.O_CLOEXEC)
         data = posix.read(descriptor, 1 << 24)
         posix.close(descriptor)
-        found = marshal.loads(data[16:]) if data[:16] == header(len(data) - 16) else None  # noqa: S302  # ours
+        found = marshal.loads(data[16:]) if data[:16] == header(len(data) - 16) else ()  # noqa: S302  # ours
     except (OSError, ValueError, EOFError, TypeError, OverflowError):
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def write(root: str) -> None:
-    """Make the bundle of the modules below `root`. Raises OSError, at once where it may not be written."""
-    place = path(root).rpartition("/")[0]
-    if not posix.access(place, posix.W_OK):
-        raise OSError(EACCES, "not writable", place)
-    early = _compiled(root, [name for group in EARLY for name in group])
-    late = [name for group in LATE for name in group if name not in early]
-    _save(path(root, "late"), marshal.dumps(_compiled(root, late)))
-    program = _compile(root, PROGRAM)
-    filled = tuple(early if constant == CONTENT else constant for constant in program.co_consts)
-    _save(path(root), marshal.dumps(program.replace(co_consts=filled)))
-
-
-def _compiled(root: str, names: "list[str]") -> "Modules":
-    modules: Modules = {}
-    for name in names:
-        base = name.replace(".", "/")
-        file = f"{base}/__init__.py" if _is_directory(f"{root}/{base}") else f"{base}.py"
-        found = posix.stat(f"{root}/{file}")
-        modules[name] = (file, found.st_mtime_ns, found.st_size, marshal.dumps(_compile(root, file)))
-    return modules
-
-
-def _save(file: str, code: bytes) -> None:
-    """Put code into a file of the bundle, at once and whole. Raises OSError."""
-    temporary = f"{file}.{posix.getpid()}"
-    try:
-        with open(temporary, "wb") as stream:
-            stream.write(header(len(code)) + code)
-            stream.flush()
-            posix.fsync(stream.fileno())  # a machine that goes down leaves the old one or the whole new one
-        posix.rename(temporary, file)
-    except OSError:
-        if _exists(temporary):
-            posix.unlink(temporary)
-        raise
+        return ()
+    return found if isinstance(found, tuple) else ()
 
 
 def header(length: int) -> bytes:
@@ -279,49 +239,39 @@ def header(length: int) -> bytes:
     return sys.hexversion.to_bytes(4, "little") + length.to_bytes(4, "little") + b"gt-trace"
 
 
-def _compile(root: str, file: str) -> "CodeType":
-    with open(f"{root}/{file}", encoding="utf-8") as stream:
-        # Without docstrings: nobody reads them here, and they are a third of what has to be loaded.
-        return compile(stream.read(), f"{root}/{file}", "exec", dont_inherit=True, optimize=2)
-
-
-def _exists(name: str) -> bool:
-    try:
-        posix.stat(name)
-    except OSError:
-        return False
-    return True
-
-
-def _is_directory(name: str) -> bool:
-    try:
-        return posix.stat(name).st_mode & 0o170000 == 0o040000
-    except FileNotFoundError:
-        return False
-
-
 def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
     """Run a command as the launcher asks; `modules` are the bundle's, none where there is no bundle."""
     gc.disable()  # loading code makes thousands of objects, and none of them is garbage
+    program = None
     try:
         if modules and not install(root, modules):
             # An old bundle: what was installed since has its own program.
-            exec(_compile(root, PROGRAM), {"__name__": "__main__", "MASK": MASK})  # noqa: S102  # our own source
-            return
-        if not modules:
-            sys.path.insert(0, root)
-        if arguments[:1] == ["--hook"]:
-            from gastown_tracing.hooks import claude  # no command, and nobody's parent
+            program = compile(_source(f"{root}/{PROGRAM}"), f"{root}/{PROGRAM}", "exec", dont_inherit=True)
+        else:
+            if not modules:
+                sys.path.insert(0, root)
+            if arguments[:1] == ["--hook"]:
+                from gastown_tracing.hooks import claude  # no command, and nobody's parent
 
-            claude.run("".join(arguments[1:2]))
-        from gastown_tracing.shims.exec import run_launched
+                claude.run("".join(arguments[1:2]))
+            from gastown_tracing.shims.exec import run_launched
     except Exception:  # in the middle of an upgrade, say: the command runs as it is
         without_us(arguments)
+    if program is not None:
+        exec(program, {"__name__": "__main__", "MASK": MASK})  # noqa: S102  # our own source
         return
-    run_launched(stat, arguments, set(MASK), "" if modules else root)
+    try:
+        run_launched(stat, arguments, set(MASK), "" if modules else root)
+    except Exception:  # the same; once the command has started nothing is raised
+        without_us(arguments)
 
 
-def without_us(arguments: list[str]) -> None:
+def _source(file: str) -> str:
+    with open(file, encoding="utf-8") as stream:
+        return stream.read()
+
+
+def without_us(arguments: list[str]) -> "NoReturn":
     """Become the command that these arguments of `gt-trace exec` name; exits with 127 where there is none."""
     rest, file = list(arguments), ""
     while rest and rest[0].startswith("-"):
@@ -354,7 +304,7 @@ CONTENT: object = "gastown_tracing.shims.main: the modules"
 if __name__ == "__main__":
     run(
         sys.argv[0].rpartition("/gastown_tracing/")[0],
-        CONTENT if isinstance(CONTENT, dict) else {},
+        CONTENT if isinstance(CONTENT, tuple) else (),
         sys.argv[1],
         sys.argv[2:],
     )

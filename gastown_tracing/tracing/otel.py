@@ -31,6 +31,7 @@ from opentelemetry.trace import (
 )
 
 from gastown_tracing import identity as who
+from gastown_tracing import members
 from gastown_tracing.journal.index import note_bead
 from gastown_tracing.journal.layout import PaneRegistry, load_json, read_text
 from gastown_tracing.journal.writer import append
@@ -359,7 +360,7 @@ class Runtime:
                 env.pop(name, None)
             else:
                 env[name] = value
-        ours = who.for_children(env, run.run_id or None, run.works.now())
+        ours = members.for_children(env, run.run_id or None, run.works.now())
         theirs = {name: str(value) for name, value in otel_baggage.get_all().items()}
         try:
             return environ.child_env(env, parent, baggage={**theirs, **ours}, resource=ours)

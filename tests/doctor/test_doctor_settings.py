@@ -9,8 +9,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from gastown_tracing.config import SETTINGS
 from gastown_tracing.journal.layout import Journal
+from gastown_tracing.settings import SETTINGS
 
 from .conftest import Doctor
 

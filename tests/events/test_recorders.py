@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 import gastown_tracing as gt
-from gastown_tracing.config import SETTINGS
 from gastown_tracing.events import recorders
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.events.schema import FLAG, FLOAT, INTEGER, TEXT, WORDS, Attribute, Event
+from gastown_tracing.settings import SETTINGS
 from gastown_tracing.testing import capture
 from tests.api.programs import python
 from tests.conftest import ROOT, clean_environ

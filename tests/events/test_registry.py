@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gastown_tracing.config import SETTINGS
 from gastown_tracing.events.commands import AGES, DURATIONS
 from gastown_tracing.events.metrics import METRICS
 from gastown_tracing.events.registry import COMMON, EVENTS, OUTCOME
@@ -24,6 +23,7 @@ from gastown_tracing.events.schema import (
     Event,
     Metric,
 )
+from gastown_tracing.settings import SETTINGS
 
 # The data model's table of events: whether it is a span, attributes, counter and its labels. Written a second
 # time on purpose, so that a slip in the registry is seen.

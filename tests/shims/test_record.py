@@ -371,7 +371,7 @@ def test_the_bundle_runs_commands_and_records_them(
 def test_a_changed_module_is_not_taken_from_the_bundle(installed: tuple[list[str], Path], env: Env) -> None:
     """The bundle is used only while it fits the sources: an upgraded package is what runs, whole."""
     words, bundle = installed
-    for file in (bundle.parent.parent / "exec.py", bundle.parent.parent / "main.py"):
+    for file in (bundle.parent.parent / name for name in ("exec.py", "main.py", "options.py")):
         text = (
             file.read_text()
             .replace("run_launched(", "run_renamed(")
@@ -386,12 +386,16 @@ def test_a_changed_module_is_not_taken_from_the_bundle(installed: tuple[list[str
     assert "changed: gt-trace exec" in done.stderr
 
 
+@pytest.mark.parametrize("part", ["", "options", "record"])
 @pytest.mark.parametrize("damage", ["", "short", "zeros", "other"])
-def test_a_damaged_bundle_is_not_used(damage: str, installed: tuple[list[str], Path], env: Env) -> None:
+def test_a_damaged_bundle_is_not_used(
+    damage: str, part: str, installed: tuple[list[str], Path], env: Env
+) -> None:
     """Empty, cut off, full of zeros or of another interpreter: the command runs, from the sources."""
-    words, bundle = installed
+    words, _ = installed
+    bundle = Path(main.path(words[-2].removesuffix(f"/{main.PROGRAM}"), part))
     whole = bundle.read_bytes()
-    broken = {"": b"", "short": whole[:20000], "zeros": bytes(len(whole)), "other": b"\0" * 4 + whole[4:]}[
+    broken = {"": b"", "short": whole[:2000], "zeros": bytes(len(whole)), "other": b"\0" * 4 + whole[4:]}[
         damage
     ]
     bundle.write_bytes(broken)

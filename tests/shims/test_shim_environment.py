@@ -12,7 +12,7 @@ import pytest
 from shell_kit import RUN
 from shim_kit import Shims
 
-from gastown_tracing import config, identity
+from gastown_tracing import config, members
 from gastown_tracing.journal.layout import create
 from propagation import resource
 
@@ -58,7 +58,7 @@ def test_nobody_else_is_told(shims: Shims) -> None:
     said = resource.parse(found["OTEL_RESOURCE_ATTRIBUTES"])
     assert said["x"] == "y"
     assert not {"gt.trace_id", "gt.span_id"} & said.keys()
-    assert not set(identity.OF_CHILD) & shims.span().resource.keys()
+    assert not set(members.OF_CHILD) & shims.span().resource.keys()
     assert found["TRACEPARENT"].split("-")[2] == shims.span().span_id
 
 

@@ -18,13 +18,13 @@ from gastown_tracing.journal.layout import (
     file_name,
     list_directory,
     load_json,
-    lock,
     mkdirs,
     open_regular,
     quote_json,
     read_text,
     write_all,
 )
+from gastown_tracing.journal.making import lock
 from gastown_tracing.sessions.records import FLAGS, common_attributes, event_log, write_records
 from gastown_tracing.shims.tmux.keys import SENDING, TEXT
 from gastown_tracing.shims.tmux.place import links_to

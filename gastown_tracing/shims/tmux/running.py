@@ -68,12 +68,14 @@ def run(request: "Request", caller: child.Caller) -> "NoReturn":
         from gastown_tracing.shims.exec import cannot_run  # as for any command
 
         posix._exit(cannot_run(request, error))
+    from gastown_tracing.shims import waiting  # while tmux runs already
+
     _each(jobs, call, lambda job: job.load())
-    status = child.wait(pid)
+    status = waiting.wait(pid)
     code = posix.waitstatus_to_exitcode(status)
     failure = "" if code == 0 else f"exit code {code}" if code > 0 else f"killed by signal {-code}"
     _each(jobs, call, lambda job: job.after(failure))
-    child.exit_as(status)
+    waiting.exit_as(status)
 
 
 def _each(jobs: "Sequence[tuple[Job, Command]]", call: "Call", do: "Callable[[Job], None]") -> None:
