@@ -37,7 +37,7 @@ case $1 in PreToolUse | PostToolUse)
 esac
 """
 _END = """\
-[ -x {python} ] && [ -r {main} ] && {python} -I -S -E -c {loader} {bundle} {main} - --hook "$1"
+[ -x {python} ] && [ -r {main} ] && {python} -I -S -E -X utf8 -c {loader} {bundle} {main} - --hook "$1"
 exit 0
 """
 

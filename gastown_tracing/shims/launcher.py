@@ -53,7 +53,7 @@ _PYTHON = """\
 if [ -r /proc/self/stat ]; then IFS= read -r _gt_trace_stat </proc/self/stat; else _gt_trace_stat=-; fi
 if [ -x {python} ] && [ -r {main} ]; then
   {execfail}
-  exec {python} -I -S -E -c {loader} {bundle} {main} "$_gt_trace_stat" {options}"$@"
+  exec {python} -I -S -E -X utf8 -c {loader} {bundle} {main} "$_gt_trace_stat" {options}"$@"
 fi
 # The interpreter or the package is gone: the command as it is.
 """
@@ -95,6 +95,23 @@ _RETURNED = """\
       case " $$ $PPID ${_gt_trace_line%% *} " in *" ${GT_TRACE_HANDED%% *} "*) continue ;; esac ;;
     esac
   fi
+"""
+#: The same in most cases, by bash's own search: our folder stands on PATH as we were called, and the first
+#: program behind it is no script.
+_FIND_FAST = """\
+_gt_trace_real= _gt_trace_told= _gt_trace_rest=:$PATH
+case $_gt_trace_rest in
+*\\~*) ;;
+*":${{0%/*}}:"?*)
+  _gt_trace_path=$PATH PATH=${{_gt_trace_rest#*":${{0%/*}}:"}}
+  hash {program} 2>/dev/null && _gt_trace_real=${{BASH_CMDS[{program}]}}
+  PATH=$_gt_trace_path
+  if [ -n "$_gt_trace_real" ] && [ -r "$_gt_trace_real" ]; then
+    IFS= read -r -n 2 _gt_trace_line <"$_gt_trace_real"
+    case $_gt_trace_line in "#!") _gt_trace_real= ;; esac
+  fi
+  case $_gt_trace_real in [!/]*) _gt_trace_real= ;; esac ;;
+esac
 """
 #: The next program of this name on PATH, from our own place on: one in front of us may have found us. Only
 #: where there is none behind us, the first of all.
@@ -168,7 +185,8 @@ case ${OTEL_SDK_DISABLED-} in [Tt][Rr][Uu][Ee]) _gt_trace_on= ;; esac
 #: `bd version` warns of a second file named bd on PATH: it alone does not see the folders of bd's shims.
 _VERSION = """\
 _gt_trace_at=o
-for _gt_trace_word in "$@"; do
+case "$*" in *version*) ;; *) _gt_trace_at=no ;; esac
+[ $_gt_trace_at = no ] || for _gt_trace_word in "$@"; do
   case $_gt_trace_at:$_gt_trace_word in
   ?:version) _gt_trace_at=version; break ;;
   ?:-*) _gt_trace_at=v ;;
@@ -206,17 +224,27 @@ def shim(program: str, shell: str = "") -> str:
     read = _READ_IN_BASH if "bash" in shell else _READ_IN_SH
     common = {"program": program, "mark": shlex.quote(MARK), "read": read, "returned": _RETURNED}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
-    lines = [
-        f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
-        _BEGIN,
-        rules,
-        _FIND.format(**common),
-        unwanted,
+    run = [
+        "_gt_trace_run() {\n",
         _VERSION.format(**common) if program == "bd" else "",
         SWITCH,
         f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
         _PYTHON.format(options=options, **pieces(shell)),
-        f"{execute}\n",
+        f"{execute}\n}}\n",
+    ]
+    found = 'if [ -n "$_gt_trace_real" ]; then _gt_trace_run "$@"; fi\n'
+    lines = [
+        f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
+        _BEGIN,
+        rules,
+        # What the shell need not read costs nothing: each part stands behind the one that can do without it.
+        _FIND_FAST.format(**common) if "bash" in shell else "_gt_trace_real=\n",
+        f'if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else "",
+        *run,
+        found,
+        _FIND.format(**common),
+        unwanted,
+        '_gt_trace_run "$@"\n',
     ]
     return "".join(lines)
 
