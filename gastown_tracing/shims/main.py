@@ -216,9 +216,9 @@ def fits(root: str, modules: "Modules") -> bool:
     return True
 
 
-def path(root: str, part: str = "") -> str:
-    """Return where the bundle for this interpreter is; each of its parts is a file of its own."""
-    name = f"{sys.implementation.cache_tag}{part and '.'}{part}.bundle"
+def path(root: str, part: str = "", tag: str = "") -> str:
+    """Return where the bundle is; each of its parts is a file of its own. `tag`: another interpreter's."""
+    name = f"{tag or sys.implementation.cache_tag}{part and '.'}{part}.bundle"
     return f"{root}/gastown_tracing/shims/__pycache__/{name}"
 
 

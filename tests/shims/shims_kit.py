@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gastown_tracing.shims import install
+from gastown_tracing.shims import install, launcher
 
 BASH, SH = "/bin/bash -p", "/bin/sh"
-#: The interpreter that shims start: under a virtual environment.
-PYTHON = os.path.realpath(sys.executable)
+#: The interpreter that shims start.
+PYTHON = launcher.interpreter()[0]
 
 Done = subprocess.CompletedProcess[str]
 
