@@ -4,22 +4,23 @@ gt ends an agent's processes first, whose end takes the session with it, and the
 before all that (`tmux_stop`) tells that from a session that ended by itself long ago.
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
 
 from gastown_tracing.journal.layout import list_directory, path_exists
+from gastown_tracing.sessions import answers
+from gastown_tracing.sessions.documents import pane_of
 from gastown_tracing.sessions.ending import alone, close, run_info
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.run import now_ns
 from gastown_tracing.sessions.stops import note_stop, stop_meant
+from gastown_tracing.shims.asking import ask
 from gastown_tracing.shims.tmux.line import target as parse_target
-from gastown_tracing.shims.tmux.place import pane_of, same_file, start_of
+from gastown_tracing.shims.tmux.place import SECONDS, same_file, start_of
 from gastown_tracing.shims.tmux.running import PROGRAM
 from gastown_tracing.shims.tmux.stop import stop_of
 from gastown_tracing.shims.waking import wake
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 _ENDING, _PAUSE = 0.15, 0.002
 
 
-def kill(call: Call, command: Command) -> Job | None:
+def kill(call: "Call", command: "Command") -> "Job | None":
     """Return the job of a command that ends sessions, None for one that does not."""
     return None if "C" in command.flags else Kill(call, command)
 
@@ -39,13 +40,13 @@ def kill(call: Call, command: Command) -> Job | None:
 class Kill:
     """A kill-session or kill-server: `_before` are the runs that it may end, by directory, and who lived."""
 
-    def __init__(self, call: Call, command: Command) -> None:
+    def __init__(self, call: "Call", command: "Command") -> None:
         self._call, self._command = call, command
         self._before: dict[str, bool] = {}
         self._deadline = 0.0
         self._place: Place | None = None
 
-    def before(self) -> Sequence[str]:
+    def before(self) -> "Sequence[str]":
         """Look who lives: tmux does not know it afterwards."""
         for directory in self._meant():
             meant = stop_meant(directory, time.time_ns()) is not None
@@ -113,12 +114,19 @@ class Kill:
         """Return whether a session is gone, and its agent with it; both have a moment for that."""
         while True:
             if start_of(pane.get("pane_pid", "")) != pane.get("pane_start"):
-                liveness = Inspector(self._call.tmux.env).look(info, pane)
+                liveness = Inspector(self._call.tmux.env, asks=self._asks).look(info, pane)
                 if liveness.state != "unknown":  # a server that is ending does not answer
                     return liveness.state == "dead"
             if time.monotonic() >= self._deadline:
                 return False
             time.sleep(_PAUSE)
+
+    def _asks(self, socket: str) -> answers.Answer:
+        return answers.ask(lambda words: self._asked(["-S", socket, *words]))
+
+    def _asked(self, words: list[str]) -> tuple[int, str, str]:
+        code, said = ask([self._call.tmux.file, *words], SECONDS)
+        return code, said.decode("utf-8", "replace"), ""
 
 
 def _lives(pane: dict[str, str]) -> bool:

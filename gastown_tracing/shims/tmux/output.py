@@ -100,7 +100,7 @@ def _write(journal: "Journal", run_id: str, data: bytes, config: "Config") -> No
     from gastown_tracing.events.values import recordable
     from gastown_tracing.journal.layout import read_text
     from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
-    from gastown_tracing.shims.tmux.prompt import place_of
+    from gastown_tracing.shims.tmux.place import place_of
     from propagation.work import in_force
 
     place = place_of(journal, run_id) if data and journal.is_on() and journal.owned() else None

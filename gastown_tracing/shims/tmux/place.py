@@ -4,11 +4,12 @@ import posix
 import time
 
 from gastown_tracing.journal.layout import PaneRegistry, load_json, path_exists, read_text
+from gastown_tracing.sessions.documents import pane_of
 from gastown_tracing.shims.plan import debug
 from gastown_tracing.shims.tmux.line import target as parse_target
 from propagation.run import parse_run_id
 from propagation.tmux import parse_tmux_variable
-from propagation.traceparent import SpanContext
+from propagation.traceparent import SpanContext, is_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -217,10 +218,13 @@ def _place(journal: "Journal", entry: "Mapping[str, str]", session: str, pane: s
     return Place(directory, info, session or str(info.get("session") or ""), pane)
 
 
-def pane_of(directory: str) -> dict[str, str]:
-    """Return a run's pane.json, nothing where there is none."""
-    found = load_json(read_text(directory + "/pane.json") or "")
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+def place_of(journal: "Journal", run_id: str) -> Place | None:
+    """Return a run by its id, open or closed; None where there is none."""
+    for directory in journal.find_run(run_id) if is_id(run_id, 32) else ():
+        info = load_json(read_text(directory + "/run.json") or "")
+        if isinstance(info, dict) and "root_span_id" in info and info.get("trace_id") == run_id:
+            return Place(journal.run_dir(run_id), info, str(info.get("session") or ""))
+    return None
 
 
 def _stands(place: Place) -> bool:

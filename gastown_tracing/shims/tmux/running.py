@@ -215,10 +215,10 @@ class _Look(_Aimed):
 
     def load(self) -> None:
         if self.place is not None:
-            import gastown_tracing.shims.tmux.notes  # noqa: F401  # the same
+            import gastown_tracing.shims.tmux.looks  # noqa: F401  # the same
 
     def record(self, place: "Place", error: str) -> None:
-        from gastown_tracing.shims.tmux.notes import looked
+        from gastown_tracing.shims.tmux.looks import looked
 
         looked(self.call, place, self.command, error)
 
