@@ -1,4 +1,4 @@
-"""A shell's command line taken apart into its words, nothing expanded.
+"""A shell's command line: taken apart into its words, nothing expanded, and a word as it is written in one.
 
 A shim does it, so only what every interpreter has built in is used.
 """
@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BLANKS = " \t\n"
+#: What takes the signs away that need no quotes.
+_UNQUOTED = dict.fromkeys(map(ord, "@%+=:,./-_"))
 
 
 def split(text: str) -> "Iterator[tuple[str, int]]":
@@ -40,3 +42,11 @@ def split(text: str) -> "Iterator[tuple[str, int]]":
         yield word, -1
     elif begun:
         yield word, index
+
+
+def quote(word: str) -> str:
+    """Return a word as a shell reads it again, in quotes where it has to be: as `shlex.quote` does."""
+    plain = word.translate(_UNQUOTED)
+    if word and (not plain or (plain.isascii() and plain.isalnum())):
+        return word
+    return "'" + word.replace("'", "'\"'\"'") + "'"

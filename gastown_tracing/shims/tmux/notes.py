@@ -2,7 +2,6 @@
 
 import time
 
-from gastown_tracing.journal import writer
 from gastown_tracing.journal.layout import read_text
 from propagation.work import WorkContext, format_line, in_force
 
@@ -41,6 +40,8 @@ def works_on(place: "Place", changed: "dict[str, str]") -> None:
     fields = {field: changed.get(field, getattr(before, field)) for field in WORK.values()}
     work = WorkContext(**fields)
     if work != before:
+        from gastown_tracing.journal import writer  # nothing else needs it before tmux runs
+
         writer.append(place.directory, "work", format_line(now, work, SOURCE).encode())
 
 

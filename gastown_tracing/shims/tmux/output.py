@@ -24,7 +24,7 @@ SETTINGS = ("GT_LOG_PANE_OUTPUT", "GT_LOG_PANE_CONTENT_LIMIT")
 
 def command(journal: "Journal", run_id: str, config: "Config") -> str:
     """Return the shell command for pipe-pane, which expands formats and times in it."""
-    from shlex import quote  # only where pane output is asked for
+    from gastown_tracing.events.shell import quote  # the program itself needs none
 
     settings = [f"{name}={quote(value)}" for name in SETTINGS if (value := config.set(name))]
     program = __file__.removesuffix("c")

@@ -245,6 +245,10 @@ class _Work(_Aimed):
         super().__init__(call, commands[0])
         self._commands = commands
 
+    def load(self) -> None:
+        if self.place is not None:
+            import gastown_tracing.journal.writer  # noqa: F401  # the same
+
     def record(self, place: "Place", error: str) -> None:
         from gastown_tracing.shims.tmux.notes import merged, works_on
 

@@ -16,7 +16,6 @@ from gastown_tracing.sessions.ending import close, is_closed, not_started
 from gastown_tracing.shims.asking import Asked
 from gastown_tracing.shims.plan import TEXT
 from gastown_tracing.shims.real import real, shimmed
-from gastown_tracing.shims.tmux import output as tmux_output
 from gastown_tracing.shims.tmux.place import place_of
 from gastown_tracing.shims.tmux.running import AGENT, PROGRAM, without_context
 from gastown_tracing.shims.waking import wake
@@ -335,7 +334,9 @@ def pipe(call: "Call", run_id: str, found: "Mapping[str, str]") -> None:
     """Let what a pane shows be recorded, where that is asked for and nothing reads it already."""
     settings = call.plan.telemetry.config
     if settings.flag("GT_LOG_PANE_OUTPUT") and found.get("piped") != "1":
-        command = tmux_output.command(call.journal, run_id, settings)
+        from gastown_tracing.shims.tmux.output import command as recorder  # where it is asked for
+
+        command = recorder(call.journal, run_id, settings)
         call.tmux.ask("pipe-pane", "-o", "-t", found["pane"], command)
 
 
