@@ -99,8 +99,8 @@ EARLY = (
     ("gastown_tracing.shims.tmux.stop",),
     ("gastown_tracing.shims.tee",),
 )
-#: What is needed once it runs, or for what is rare: what encodes, what knows the events of commands, what records;
-#: what knows all events; what masks; what a prime does beside its record; hooks; what ends and begins sessions.
+#: What is needed once it runs, or is rare: what encodes, what knows the events of commands, what records; all
+#: other events; what masks; what a prime does beside its record; hooks; what ends and begins sessions.
 LATE = (
     ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
     ("gastown_tracing.events",),
@@ -114,6 +114,7 @@ LATE = (
     ("gastown_tracing.shims.waking",),
     ("gastown_tracing.shims.asking",),
     ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
+    ("gastown_tracing.events.panes",),
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     ("gastown_tracing.words", "gastown_tracing.masking"),
     ("gastown_tracing.events.shell",),

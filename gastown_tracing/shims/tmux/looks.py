@@ -2,7 +2,7 @@
 
 import time
 
-from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.events.panes import PANES
 from gastown_tracing.events.values import recordable
 from gastown_tracing.journal.layout import read_text
 from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
@@ -25,7 +25,7 @@ def looked(call: "Call", place: "Place", command: "Command", error: str) -> None
 
     Raises OSError.
     """
-    event = EVENTS["pane.read"]
+    event = PANES["pane.read"]
     given = {"session": place.session, "lines_requested": lines_requested(command)}
     own = recordable(event, given, call.plan.telemetry.config, call.note)
     if call.plan.resolution.run_id:

@@ -96,7 +96,7 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _write(journal: "Journal", run_id: str, data: bytes, config: "Config") -> None:
-    from gastown_tracing.events.registry import EVENTS
+    from gastown_tracing.events.panes import PANES
     from gastown_tracing.events.values import recordable
     from gastown_tracing.journal.layout import read_text
     from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
@@ -107,7 +107,7 @@ def _write(journal: "Journal", run_id: str, data: bytes, config: "Config") -> No
     if place is None:
         return
     given = {"session": place.session, "content": data.decode("utf-8", "replace")}
-    own = recordable(EVENTS["pane.output"], given, config, lambda _: None)
+    own = recordable(PANES["pane.output"], given, config, lambda _: None)
     if not str(own.get("content", "")).strip():
         return  # nothing but sequences that move things about
     now = time.time_ns()

@@ -1,7 +1,7 @@
 """A prompt that has been sent, as its span and its log record."""
 
 from gastown_tracing.config import Config
-from gastown_tracing.events.registry import EVENTS
+from gastown_tracing.events.panes import PANES
 from gastown_tracing.events.values import recordable
 from gastown_tracing.journal import otlp
 from gastown_tracing.journal.layout import read_text
@@ -46,7 +46,7 @@ def record(
     attributes = {
         **common_attributes(place.info),
         **(work.attributes() if work else {}),
-        **recordable(EVENTS["prompt.send"], given, config, note),
+        **recordable(PANES["prompt.send"], given, config, note),
         "status": "error" if error else "ok",
         "error": error,
     }
