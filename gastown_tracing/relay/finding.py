@@ -180,7 +180,7 @@ class Finder:
         directory = self._journal.run_dir(run_id)
         if ending.is_closed(self._journal, run_id) or path_exists(f"{directory}/pane.json"):
             return False  # it has ended, or lives elsewhere
-        info = ending.run_info(directory)
+        info = documents.run_info(directory)
         if info is not None and not self._is_left(info):
             return False
         found = info is None

@@ -10,6 +10,21 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+def run_info(directory: str) -> dict[str, object] | None:
+    """Return a run's run.json, None where there is none that can be read."""
+    info = load_json(read_text(directory + "/run.json") or "")
+    return info if isinstance(info, dict) and is_usable(info) else None
+
+
+def is_usable(info: "Mapping[str, object]") -> bool:
+    """Return whether a run.json holds what closing the run needs."""
+    return (
+        str(info.get("start_time_unix_nano", "")).isdecimal()
+        and "trace_id" in info
+        and "root_span_id" in info
+    )
+
+
 def pane_of(directory: str) -> dict[str, str]:
     """Return a run's pane.json, empty where there is none."""
     found = load_json(read_text(directory + "/pane.json") or "")

@@ -10,6 +10,7 @@ import posix
 
 from gastown_tracing.hooks import agents
 from gastown_tracing.journal import layout, otlp, writer
+from gastown_tracing.sessions.documents import run_info
 from gastown_tracing.sessions.records import (
     FLAGS,
     common_attributes,
@@ -129,21 +130,6 @@ class alone:  # noqa: N801  # it is used as a function
 def is_closed(journal: "Journal", trace_id: str) -> bool:
     """Return whether any directory of the run, open or closed, holds its root span."""
     return any(layout.path_exists(place + "/close.json") for place in journal.find_run(trace_id))
-
-
-def run_info(directory: str) -> dict[str, object] | None:
-    """Return a run's run.json, None where there is none that can be read."""
-    info = layout.load_json(layout.read_text(directory + "/run.json") or "")
-    return info if isinstance(info, dict) and is_usable(info) else None
-
-
-def is_usable(info: "Mapping[str, object]") -> bool:
-    """Return whether a run.json holds what closing the run needs."""
-    return (
-        str(info.get("start_time_unix_nano", "")).isdecimal()
-        and "trace_id" in info
-        and "root_span_id" in info
-    )
 
 
 def _root(info: "Mapping[str, object]", start: int, end: int, outcome: "Mapping[str, object]") -> otlp.Span:

@@ -97,6 +97,8 @@ EARLY = (
     ("gastown_tracing.shims.tmux.notes",),
     ("gastown_tracing.sessions.stops",),
     ("gastown_tracing.shims.tmux.stop",),
+    ("gastown_tracing.shims.tmux.kill",),
+    ("gastown_tracing.shims.asking",),
     ("gastown_tracing.shims.tee",),
 )
 #: What is needed once it runs, or is rare: what encodes, what knows the events of commands, what records; all
@@ -112,7 +114,6 @@ LATE = (
         "gastown_tracing.events.semconv",
     ),
     ("gastown_tracing.shims.waking",),
-    ("gastown_tracing.shims.asking",),
     ("gastown_tracing.shims.entry", "gastown_tracing.shims.record", "gastown_tracing.shims.waking"),
     ("gastown_tracing.events.panes",),
     ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
@@ -152,7 +153,7 @@ LATE = (
         "gastown_tracing.shims.asking",
         "gastown_tracing.shims.waking",
         "gastown_tracing.sessions.liveness",
-        "gastown_tracing.shims.tmux.kill",
+        "gastown_tracing.shims.tmux.killed",
     ),
     (
         "gastown_tracing.journal.otlp",
