@@ -52,7 +52,7 @@ class Kill:
         if not self._before:
             return
         from gastown_tracing.shims.tmux.killed import Killed
-        from gastown_tracing.shims.waking import wake
+        from gastown_tracing.shims.waking import wake  # nothing needs these before tmux runs
 
         killed = Killed(self._call, error)
         for directory, lived in self._before.items():

@@ -1,4 +1,4 @@
-"""The end of runs whose sessions tmux was told to end: closed where they have ended, else who told them is noted."""
+"""Runs whose sessions tmux was told to end: closed where they have ended, else it is noted who told them."""
 
 import time
 

@@ -61,6 +61,8 @@ def run(request: "Request", caller: child.Caller) -> "NoReturn":
         debug(PROGRAM, f"not recorded: {describe(error)}")
         jobs = []
     try:
+        if call is not None and not jobs:
+            call.tmux.forget()
         if not jobs or call is None:
             child.replace(argv, environ, caller, request.file)
         pid = child.start(request.file, argv, environ, caller)
@@ -120,7 +122,9 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
         return _work(call, command, line)
     # gt can make a bare session first, and put the agent into its pane.
     if name == "respawn-pane" or (name == "new-session" and _names_agent(command)):
-        from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load slow modules
+        if _names_agent(command):
+            call.tmux.look_ahead()
+        from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load a lot
 
         return spawn(call, command, argv)
     if name == "set-hook":
@@ -135,7 +139,7 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
 
 
 def _names_agent(command: Command) -> bool:
-    """Say whether a command can name an agent, without the slow modules that find out which."""
+    """Say whether a command can name an agent, without the modules that find out which."""
     words = (*command.flags.get("e", ()), *command.words)
     return any(f"{name}=" in word for word in words for name in AGENT)
 

@@ -185,12 +185,11 @@ class Spawn:
 
     def _present(self) -> dict[str, str]:
         """Return the environment that the session has anyway: the server's, else what a new one gets."""
-        code, said = self._call.tmux.ask("show-environment", "-g")
-        if code:
+        known = self._call.tmux.environment()
+        if known is None:
             whole = {name.encode(*TEXT): value.encode(*TEXT) for name, value in self._call.tmux.env.items()}
             return {name.decode(*TEXT): value.decode(*TEXT) for name, value in without_context(whole).items()}
-        pairs = [line.partition("=") for line in said.splitlines() if not line.startswith("-")]
-        return {name: value for name, equals, value in pairs if equals}
+        return known
 
     def _foreign(self, present: "Mapping[str, str]") -> dict[str, str]:
         """Return the resource attributes that the session's own start from."""
