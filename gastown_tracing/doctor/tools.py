@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
 from gastown_tracing.doctor.shims import shims
 from gastown_tracing.journal.layout import list_directory, load_json, read_text
-from gastown_tracing.sessions import sockets, terminal
+from gastown_tracing.sessions import answers, sockets, terminal
 from gastown_tracing.shims import install, standing
 from propagation import environ
 
@@ -122,7 +122,7 @@ def _servers(journal: Journal, env: Mapping[str, str]) -> Checks:
     for name, socket in places.items():
         said = terminal.run([*terminal.server(socket), "show-environment", "-g"], env)
         if said.returncode:
-            if not socket and len(places) > 1 and terminal.Answer(refusal=said.stderr.strip()).absent:
+            if not socket and len(places) > 1 and answers.Answer(refusal=said.stderr.strip()).absent:
                 continue  # the journal's sessions live elsewhere
             yield _silent(name, said.stderr.strip())
             continue
@@ -137,7 +137,7 @@ def _servers(journal: Journal, env: Mapping[str, str]) -> Checks:
 
 
 def _silent(name: str, reason: str) -> Check:
-    if terminal.Answer(refusal=reason).absent:
+    if answers.Answer(refusal=reason).absent:
         return ok(name, "no server runs there")
     return warning(
         name, f"cannot be asked: {reason}", "whether its sessions live is not known until it answers"

@@ -3,13 +3,9 @@
 Loaded with the list of known words, for the few attributes that need it.
 """
 
+from gastown_tracing.events.shell import BLANKS, split
 from gastown_tracing.masking import command_words, mask, masked, opened, subcommand
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_BLANKS = " \t\n"
 #: The last bd command and what `masked` said about it.
 _last: dict[tuple[str, ...], tuple[str, str]] = {}
 
@@ -52,42 +48,10 @@ def parts(line: "str | list[str]") -> tuple[list[str], str]:
         return line, ""
     words: list[str] = []
     ends: list[int] = []
-    for word, end in _split(line):
+    for word, end in split(line):
         words.append(word)
         ends.append(end)
     if not ends or ends[-1] >= 0:
         return words, ""
     first, _ = subcommand("bd", words[:-1])
-    return words[: first + 1], line[ends[first] :].strip(_BLANKS) if first >= 0 else line
-
-
-def _split(text: str) -> "Iterator[tuple[str, int]]":
-    """Yield each word of a shell's command line and where it ends; -1 for one that is not closed.
-
-    (POSIX, Shell Command Language, 2.2 "Quoting"; nothing is expanded.)
-    """
-    word, quote, begun, index = "", "", False, 0
-    while index < len(text):
-        letter = text[index]
-        following = text[index + 1 : index + 2]
-        if letter == "\\" and quote != "'":
-            if not following:
-                break
-            kept = "" if following == "\n" else following
-            word += letter + kept if quote and following not in '$`"\\\n' else kept
-            begun, index = True, index + 2
-            continue
-        if letter == quote:
-            quote = ""
-        elif not quote and letter in "'\"":
-            quote, begun = letter, True
-        elif quote or letter not in _BLANKS:
-            word, begun = word + letter, True
-        elif begun:
-            yield word, index
-            word, begun = "", False
-        index += 1
-    if quote or index < len(text):
-        yield word, -1
-    elif begun:
-        yield word, index
+    return words[: first + 1], line[ends[first] :].strip(BLANKS) if first >= 0 else line

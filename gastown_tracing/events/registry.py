@@ -5,6 +5,7 @@ adding one entry. Names and meanings are the data model's.
 """
 
 from gastown_tracing.events.commands import AGES, COMMANDS, EXIT_CODE, RIG, adds, counts, measures
+from gastown_tracing.events.panes import PANES, SESSION
 from gastown_tracing.events.schema import (
     COUNTER,
     DEVELOPMENT,
@@ -47,7 +48,6 @@ OUTCOME = (
 #: Where an agent was allocated says nothing about whose work it does.
 _WORKS_RIG = Attribute("rig", "The work's rig, else the agent's.", default=("work_rig", "rig"), index=True)
 _ROLE = Attribute("role", "The agent's role.", index=True)
-_SESSION = Attribute("session", "The session, by its name in tmux.", required=True)
 _SESSION_ID = Attribute("session_id", "The session's name in tmux.", required=True, index=True)
 #: Beside run.id, so that records that gt writes itself can be joined.
 _RUN_UUID = Attribute("run.uuid", "The run's id with dashes, as gt writes it.", default=("run.id",))
@@ -156,51 +156,12 @@ _AGENTS = (
         ),
         outcome=False,
     ),
-    Event(
-        "prompt.send",
-        "Keys were sent to an agent's pane.",
-        (
-            _SESSION,
-            Attribute("keys_len", "How many characters.", INTEGER),
-            Attribute("debounce_ms", "The pause before Enter, in milliseconds.", FLOAT),
-            Attribute("keys", "The keys themselves.", gate="GT_LOG_PROMPT_KEYS", limit=256),
-        ),
-        kind=INTERNAL,
-        metrics=(counts("gastown.prompt.sends.total", "Prompts sent."),),
-    ),
-    Event(
-        "pane.read",
-        "An agent's pane was looked at.",
-        (
-            _SESSION,
-            Attribute("lines_requested", "How many lines were asked for.", INTEGER),
-            Attribute("content_len", "How many characters came back.", INTEGER),
-        ),
-        metrics=(counts("gastown.pane.reads.total", "Looks at panes."),),
-    ),
-    Event(
-        "pane.output",
-        "What an agent's pane showed.",
-        (
-            _SESSION,
-            Attribute(
-                "content",
-                "The text, without escape sequences.",
-                limit=8192,
-                limit_setting="GT_LOG_PANE_CONTENT_LIMIT",
-                clean="screen",
-                gate="GT_LOG_PANE_OUTPUT",
-            ),
-        ),
-        metrics=(counts("gastown.pane.output.total", "Pieces of output recorded."),),
-        outcome=False,
-        gate="GT_LOG_PANE_OUTPUT",
-    ),
+    *PANES.values(),
     Event(
         "agent.event",
         "One step of an agent's conversation.",
         (
-            _SESSION,
+            SESSION,
             _NATIVE,
             Attribute("agent_type", "The kind of agent.", index=True),
             Attribute(
@@ -227,7 +188,7 @@ _AGENTS = (
         "agent.usage",
         "What one message of a model used.",
         (
-            _SESSION,
+            SESSION,
             _NATIVE,
             Attribute("model", "The model."),
             Attribute("message_id", "The message's id at the model's provider."),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from gastown_tracing.config import JOURNAL
 from gastown_tracing.journal import hooks
 from gastown_tracing.journal.layout import Journal, PaneRegistry, default_root, find_town_root, path_exists
-from gastown_tracing.sessions import ending, processes, roles, run, sockets, terminal
+from gastown_tracing.sessions import answers, documents, ending, processes, roles, run, sockets, terminal
 from gastown_tracing.sessions.liveness import STARTING_NS
 from gastown_tracing.sessions.reaping import adopt
 from propagation.run import new_run_id, parse_run_id
@@ -73,8 +73,8 @@ class _Sighting:
 
     socket: str
     server_pid: str
-    session: terminal.Session
-    pane: terminal.Pane
+    session: answers.Session
+    pane: answers.Pane
     env: Mapping[str, str]
 
     @property
@@ -84,7 +84,7 @@ class _Sighting:
 
     def described(self) -> dict[str, str]:
         """Return what pane.json holds of it."""
-        return terminal.pane_json(
+        return processes.describe_pane(
             {
                 "socket": self.socket,
                 "server_pid": self.server_pid,
@@ -139,7 +139,7 @@ class Finder:
         directories = dict.fromkeys(filter(None, (self._env.get("TMUX_TMPDIR"), sockets.USUAL)))
         return sockets.listening(named, directories, self._silent.keys() - used)
 
-    def _look_at(self, socket: str, answer: terminal.Answer, runs: Sequence[Run], towns: Towns) -> int:
+    def _look_at(self, socket: str, answer: answers.Answer, runs: Sequence[Run], towns: Towns) -> int:
         started = processes.start_time(int(answer.server_pid)) if answer.known else ""
         held = {
             str(run.pane.get("session_id")): run
@@ -170,7 +170,7 @@ class Finder:
             return False
         return time.time_ns() - seen.session.created * _SECOND >= self._started_ns
 
-    def _take(self, seen: _Sighting, panes: Sequence[terminal.Pane]) -> bool:
+    def _take(self, seen: _Sighting, panes: Sequence[answers.Pane]) -> bool:
         """Give a session its run, or leave it to whoever has; say whether it was found here."""
         run_id = seen.run_id
         if run_id is None:
@@ -180,7 +180,7 @@ class Finder:
         directory = self._journal.run_dir(run_id)
         if ending.is_closed(self._journal, run_id) or path_exists(f"{directory}/pane.json"):
             return False  # it has ended, or lives elsewhere
-        info = ending.run_info(directory)
+        info = documents.run_info(directory)
         if info is not None and not self._is_left(info):
             return False
         found = info is None
@@ -214,7 +214,7 @@ class Finder:
     def _is_another(self, run_id: str, seen: _Sighting) -> bool:
         """Say whether a pane runs something else than it did in a run that has ended."""
         for directory in self._journal.find_run(run_id):
-            pane = run.pane_of(directory)
+            pane = documents.pane_of(directory)
             if pane:
                 now = seen.described()
                 return (pane.get("pane_pid"), pane.get("pane_start")) != (now["pane_pid"], now["pane_start"])
@@ -249,7 +249,7 @@ class Finder:
         return {name: value for name, equals, value in pairs if equals}
 
     def _register(
-        self, run_id: str, info: Mapping[str, object], seen: _Sighting, panes: Sequence[terminal.Pane]
+        self, run_id: str, info: Mapping[str, object], seen: _Sighting, panes: Sequence[answers.Pane]
     ) -> None:
         """Let the registry know each pane of a session whose processes carry no run."""
         for pane in panes if seen.run_id is None else ():
@@ -261,7 +261,7 @@ class Finder:
                 town_root=str(info.get("town_root") or ""),
             )
 
-    def _watch(self, found: Run, session: terminal.Session, panes: Sequence[terminal.Pane]) -> None:
+    def _watch(self, found: Run, session: answers.Session, panes: Sequence[answers.Pane]) -> None:
         """See to a session whose run is known: what was started in it again, and its further panes."""
         place = found.pane or {}
         socket, server_pid = str(place.get("socket", "")), str(place.get("server_pid", ""))
@@ -284,11 +284,11 @@ class Finder:
             self._whole.add(found.trace_id)
             adopt(self._journal, found.info, found.pane, _evidence(found.info))
 
-    def _started_again(self, found: Run, pane: terminal.Pane, time_ns: int) -> None:
+    def _started_again(self, found: Run, pane: answers.Pane, time_ns: int) -> None:
         """Note that a run's pane runs another process than it did: one more agent, unless a shim said so."""
         handle = run.handle_of(self._journal, found.info)
         with ending.alone(handle.directory):
-            place = run.pane_of(handle.directory)
+            place = documents.pane_of(handle.directory)
             if (
                 not place
                 or place.get("pane_pid") == pane.pid

@@ -2,18 +2,15 @@
 
 close.json is the root span. It is made whole beside its place and put there by link(2): whoever is refused
 with EEXIST knows that somebody else has closed the run.
+
+A shim closes runs, so only what every interpreter has built in is used.
 """
 
-from __future__ import annotations
-
-import contextlib
-import fcntl
-import os
-import time
-from typing import TYPE_CHECKING
+import posix
 
 from gastown_tracing.hooks import agents
-from gastown_tracing.journal import layout, otlp, writer
+from gastown_tracing.journal import layout, making, otlp, writer
+from gastown_tracing.sessions.documents import run_info
 from gastown_tracing.sessions.records import (
     FLAGS,
     common_attributes,
@@ -21,18 +18,20 @@ from gastown_tracing.sessions.records import (
     resource_of,
     write_records,
 )
-from gastown_tracing.sessions.run import ROOT_NAME, now_ns
+from gastown_tracing.sessions.run import ROOT_NAME, RunHandle, now_ns, record_start
 from gastown_tracing.sessions.stops import stop_meant
 from propagation import run, work
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from gastown_tracing.journal.layout import Journal
     from propagation.traceparent import SpanContext
 
 #: Seconds to wait for somebody else who ends the same session.
 PATIENCE = 15.0
+_PAUSE = 0.02
 
 #: The reasons of an end that nobody told us about.
 _UNTOLD = ("exited", "lost")
@@ -42,7 +41,7 @@ PROVIDERS = {"claudecode": "anthropic", "codex": "openai", "gemini": "gcp.gemini
 
 
 def close(
-    journal: Journal,
+    journal: "Journal",
     trace_id: str,
     *,
     reason: str,
@@ -51,10 +50,10 @@ def close(
     exit_code: int | None = None,
     error: str = "",
     evidence: str = "",
-    killer: SpanContext | None = None,
+    killer: "SpanContext | None" = None,
     stopped_by: str = "",
     stop_ns: int | None = None,
-    totals: Mapping[str, object] | None = None,
+    totals: "Mapping[str, object] | None" = None,
 ) -> bool:
     """Close a run: write its root span and the span and log record session.stop. Raises OSError.
 
@@ -94,50 +93,46 @@ def close(
     return True
 
 
-@contextlib.contextmanager
-def alone(directory: str) -> Iterator[None]:
+def not_started(handle: RunHandle, error: str) -> None:
+    """Close the run of a session that could not be started, as an error."""
+    try:
+        record_start(handle, error=error)
+        close(handle.journal, handle.trace_id, reason="not started", error=error)
+    except OSError:
+        return  # there is another error to tell
+
+
+class alone:  # noqa: N801  # it is used as a function
     """Keep others who end the same session waiting: who ends it on purpose is first to say why.
 
     A file system that cannot lock keeps nobody waiting, and who holds the lock keeps nobody for ever: the run
     is closed once whatever happens here.
     """
-    with contextlib.ExitStack() as held:
-        with contextlib.suppress(OSError):
-            descriptor = os.open(directory, os.O_RDONLY)
-            held.callback(os.close, descriptor)
-            _lock(descriptor, time.monotonic() + PATIENCE)
-        yield
 
+    __slots__ = ("_descriptor", "_directory")
 
-def _lock(descriptor: int, deadline: float) -> None:
-    while time.monotonic() < deadline:
-        with contextlib.suppress(BlockingIOError):
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+        self._descriptor = -1
+
+    def __enter__(self) -> None:
+        try:
+            self._descriptor = posix.open(self._directory, posix.O_RDONLY | posix.O_CLOEXEC)
+            making.lock(self._descriptor, round(PATIENCE / _PAUSE), _PAUSE)
+        except OSError:
             return
-        time.sleep(0.02)
+
+    def __exit__(self, *_: object) -> None:
+        if self._descriptor >= 0:
+            posix.close(self._descriptor)
 
 
-def is_closed(journal: Journal, trace_id: str) -> bool:
+def is_closed(journal: "Journal", trace_id: str) -> bool:
     """Return whether any directory of the run, open or closed, holds its root span."""
     return any(layout.path_exists(place + "/close.json") for place in journal.find_run(trace_id))
 
 
-def run_info(directory: str) -> dict[str, object] | None:
-    """Return a run's run.json, None where there is none that can be read."""
-    info = layout.load_json(layout.read_text(directory + "/run.json") or "")
-    return info if isinstance(info, dict) and is_usable(info) else None
-
-
-def is_usable(info: Mapping[str, object]) -> bool:
-    """Return whether a run.json holds what closing the run needs."""
-    return (
-        str(info.get("start_time_unix_nano", "")).isdecimal()
-        and "trace_id" in info
-        and "root_span_id" in info
-    )
-
-
-def _root(info: Mapping[str, object], start: int, end: int, outcome: Mapping[str, object]) -> otlp.Span:
+def _root(info: "Mapping[str, object]", start: int, end: int, outcome: "Mapping[str, object]") -> otlp.Span:
     agent = str(info.get("agent_type") or "")
     optional = {
         "issue_id": info.get("issue_id"),
@@ -166,7 +161,7 @@ def _root(info: Mapping[str, object], start: int, end: int, outcome: Mapping[str
     )
 
 
-def _conversation(journal: Journal, trace_id: str) -> dict[str, str]:
+def _conversation(journal: "Journal", trace_id: str) -> dict[str, str]:
     """Return the agent program's own session, where anybody noted it: the last one."""
     session, _ = agents.last_session(journal.find_run(trace_id))
     return {"gen_ai.conversation.id": session} if session else {}
@@ -174,12 +169,12 @@ def _conversation(journal: Journal, trace_id: str) -> dict[str, str]:
 
 def _record_stop(
     directory: str,
-    info: Mapping[str, object],
+    info: "Mapping[str, object]",
     root: otlp.Span,
     *,
     begin: int,
-    outcome: Mapping[str, object],
-    killer: SpanContext | None,
+    outcome: "Mapping[str, object]",
+    killer: "SpanContext | None",
 ) -> None:
     lines = layout.read_text(directory + "/work.jsonl") or ""
     context = work.in_force(lines, root.end_ns)

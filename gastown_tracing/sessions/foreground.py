@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, NoReturn
 
 from gastown_tracing.events.outcomes import signal_name
 from gastown_tracing.sessions import processes, roles
-from gastown_tracing.sessions.ending import alone, close
+from gastown_tracing.sessions.ending import alone, close, not_started
 from gastown_tracing.sessions.run import record_start, write_pane
 from gastown_tracing.sessions.start import (
     OF_ONE_SESSION,
     PROGRAM,
     make_run,
-    not_started,
     session_variables_for,
 )
 from gastown_tracing.shims import child, waiting

@@ -1,11 +1,15 @@
-"""Which process is meant: ids are reused, so it is its id, start time, boot and namespace."""
+"""Which process is meant: ids are reused, so it is its id, start time, boot and namespace.
 
-from __future__ import annotations
+A shim asks, so only what every interpreter has built in is used.
+"""
 
-import os
-import socket
+import posix
 import sys
 import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LINUX = sys.platform == "linux"
 
@@ -25,14 +29,14 @@ def boot_id() -> str:
 def pid_namespace() -> str:
     """Return what names the namespace that our process ids belong to, or `""` (no such thing on macOS)."""
     try:
-        return os.readlink(_OWN_NAMESPACE)
+        return posix.readlink(_OWN_NAMESPACE)
     except OSError:
         return ""
 
 
 def host() -> str:
     """Return this machine's name."""
-    return socket.gethostname()
+    return posix.uname().nodename
 
 
 def start_time(pid: int) -> str:
@@ -49,7 +53,7 @@ def age(pid: int) -> float | None:
     if not started:
         return None
     if LINUX:
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / os.sysconf("SC_CLK_TCK")
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - int(started) / posix.sysconf("SC_CLK_TCK")
     return time.time() - float(started)
 
 
@@ -75,7 +79,7 @@ def state(pid: int, started: str) -> str:
     if now:
         return "live" if now == started and not ended else "gone"
     try:
-        os.kill(pid, 0)
+        posix.kill(pid, 0)
     except ProcessLookupError:
         return "gone"
     except OSError:
@@ -107,9 +111,31 @@ def describe(pid: int) -> dict[str, str]:
     }
 
 
+def describe_pane(found: "Mapping[str, str]") -> dict[str, str]:
+    """Return what pane.json holds of a pane, given what tmux says: its server, session, id and process."""
+    return {
+        "socket": found["socket"],
+        "server_pid": found["server_pid"],
+        "server_start": start_time(int(found["server_pid"])),
+        "session": found["session"],
+        "session_id": found["session_id"],
+        "pane": found["pane"],
+        "pane_pid": found["pane_pid"],
+        "pane_start": start_time(int(found["pane_pid"])),
+        "boot_id": boot_id(),
+        "pid_namespace": pid_namespace(),
+    }
+
+
 def _read(path: str) -> str:
+    chunks = []
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
+        descriptor = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        try:
+            while chunk := posix.read(descriptor, 65536):
+                chunks.append(chunk)
+        finally:
+            posix.close(descriptor)
     except OSError:
         return ""
+    return b"".join(chunks).decode("utf-8", "surrogateescape")

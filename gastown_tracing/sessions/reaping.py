@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from gastown_tracing import config
 from gastown_tracing.journal import layout, markers, reader
-from gastown_tracing.sessions.ending import alone, close, is_closed, is_usable
+from gastown_tracing.sessions.documents import is_usable
+from gastown_tracing.sessions.ending import alone, close, is_closed
 from gastown_tracing.sessions.liveness import Inspector, Liveness
 from gastown_tracing.sessions.run import handle_of, is_started, now_ns, record_start, write_pane
 from gastown_tracing.shims.tmux import prompt as tmux_prompt

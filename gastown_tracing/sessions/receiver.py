@@ -2,15 +2,13 @@
 
 All of it or nothing: with GT_OTEL_RECEIVER set a foreign TRACEPARENT counts as a parent that will arrive
 (design: "Rules of context", 2), which is true only when the agent really sends its spans there.
+A shim asks, so only what every interpreter has built in is used.
 """
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 from gastown_tracing.config import RECEIVER
 from gastown_tracing.shims.waking import is_wanted
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -39,7 +37,7 @@ WANTED = {
 DIVERTING = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL")
 
 
-def address(telemetry: Telemetry) -> str:
+def address(telemetry: "Telemetry") -> str:
     """Return the receiver's base URL, "" where there is none.
 
     In a journal that no relay has seen yet it is drawn here, for the relay to take: the very first session's
@@ -58,7 +56,7 @@ def address(telemetry: Telemetry) -> str:
         return ""
 
 
-def variables(address: str, present: Mapping[str, str]) -> dict[str, str]:
+def variables(address: str, present: "Mapping[str, str]") -> dict[str, str]:
     """Return the receiver's address and the agent's settings, or nothing.
 
     `address` is the receiver's base URL, "" while there is none. `present` is the environment that the

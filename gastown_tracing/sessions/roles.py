@@ -2,12 +2,8 @@
 
 The forms are those of `gt`: `RIG/polecats/NAME`, `RIG/crew/NAME`, `RIG/witness`, `RIG/refinery`, `mayor`,
 `deacon`, `deacon/boot`, and `dog` with GT_DOG_NAME (the data model's "Identity" and "Environment").
+A shim asks, so only what every interpreter has built in is used.
 """
-
-from __future__ import annotations
-
-import re
-from dataclasses import dataclass
 
 from gastown_tracing import identity
 
@@ -37,20 +33,23 @@ IDENTITY_VARIABLES = (
     *NAME_VARIABLES.values(),
 )
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]*")
+#: What a name may hold beside ASCII letters and digits; the last three not in front.
+_SIGNS = "_.@-"
 
 
 class RoleError(ValueError):
     """A role, name or rig from which no agent can be made. Its text is one line for the user."""
 
 
-@dataclass(frozen=True)
 class Agent:
     """An agent: `role` is one of FORMS; `name` equals it for singletons; `rig` is empty outside rigs."""
 
-    role: str
-    name: str
-    rig: str
+    __slots__ = ("name", "rig", "role")
+
+    def __init__(self, role: str, name: str, rig: str) -> None:
+        self.role = role
+        self.name = name
+        self.rig = rig
 
     @property
     def gt_role(self) -> str:
@@ -108,6 +107,11 @@ def _checked(role: str, name: str, rig: str) -> Agent:
     if "{name}" not in session and name not in ("", role):
         raise RoleError(f"there is one {role} only: leave --name out")
     for what, text in (("name", name), ("rig", rig)):
-        if text and not _NAME.fullmatch(text):
+        if text and not _is_name(text):
             raise RoleError(f"not a {what}: {text!r}; letters, digits, `_`, `-`, `.` and `@` only")
     return Agent(role, name or role, rig)
+
+
+def _is_name(text: str) -> bool:
+    plain = text.translate(dict.fromkeys(map(ord, _SIGNS)))
+    return text[0] not in _SIGNS[1:] and (not plain or (plain.isascii() and plain.isalnum()))

@@ -2,17 +2,11 @@
 
 The trace ID is the run's UUID and the root span's id follows from it (the data model's "Identity"), so
 whoever knows GT_RUN can record for a run; only the root itself waits for the session's end (`ending.close`).
+A shim makes runs, so only what every interpreter has built in is used.
 """
 
-from __future__ import annotations
-
-import contextlib
-import json
-import os
-import subprocess
+import posix
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gastown_tracing import identity, members
 from gastown_tracing.journal import otlp
@@ -20,13 +14,12 @@ from gastown_tracing.journal.layout import (
     Journal,
     PaneRegistry,
     find_town_root,
-    load_json,
     mkdirs,
     open_regular,
-    read_text,
     write_atomic,
 )
-from gastown_tracing.sessions import processes, roles
+from gastown_tracing.sessions import documents, processes, roles
+from gastown_tracing.sessions.head import git_head
 from gastown_tracing.sessions.records import (
     FLAGS,
     IDENTITY,
@@ -39,6 +32,7 @@ from propagation import baggage, run
 from propagation import resource as resource_attributes
 from propagation.traceparent import SpanContext, format_traceparent
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -67,16 +61,27 @@ PASSED_ON = (
 )
 
 
-@dataclass(frozen=True)
 class RunHandle:
     """A run that was made here: `info` is its run.json, `variables` what its session is told about itself."""
 
-    journal: Journal
-    trace_id: str
-    root_span_id: str
-    directory: str
-    info: dict[str, object]
-    variables: dict[str, str] = field(default_factory=dict)
+    __slots__ = ("directory", "info", "journal", "root_span_id", "trace_id", "variables")
+
+    def __init__(
+        self,
+        journal: Journal,
+        trace_id: str,
+        root_span_id: str,
+        directory: str,
+        info: dict[str, object],
+        *,
+        variables: dict[str, str],
+    ) -> None:
+        self.journal = journal
+        self.trace_id = trace_id
+        self.root_span_id = root_span_id
+        self.directory = directory
+        self.info = info
+        self.variables = variables
 
     @property
     def start_ns(self) -> int:
@@ -88,7 +93,7 @@ def create_run(
     journal: Journal,
     *,
     role: str,
-    env: Mapping[str, str],
+    env: "Mapping[str, str]",
     work_dir: str,
     name: str = "",
     rig: str = "",
@@ -99,11 +104,11 @@ def create_run(
     start_ns: int | None = None,
     service_name: str = identity.SERVICE_NAME,
     service_version: str | None = None,
-    cause: SpanContext | None = None,
-    given: Mapping[str, str] | None = None,
-    spawner: Mapping[str, object] | None = None,
+    cause: "SpanContext | None" = None,
+    given: "Mapping[str, str] | None" = None,
+    spawner: "Mapping[str, object] | None" = None,
     found: str = "",
-    shims: Sequence[str] | None = None,
+    shims: "Sequence[str] | None" = None,
     written: bool = True,
 ) -> RunHandle:
     """Make a run: its directory and run.json, unless that is left to `write_run`.
@@ -156,45 +161,50 @@ def create_run(
         **({} if shims is None else {"shims": list(shims)}),
     }
     handle = RunHandle(
-        journal, trace_id, run.root_span_id(trace_id), journal.run_dir(trace_id), info, variables
+        journal, trace_id, run.root_span_id(trace_id), journal.run_dir(trace_id), info, variables=variables
     )
     if written:
-        write_run(handle, env)
+        write_run(handle, {} if found else git_head(env, work_dir))
     return handle
 
 
-def write_run(handle: RunHandle, env: Mapping[str, str]) -> None:
-    """Make a run's directory and run.json, with what git says of where it works now.
+def write_run(handle: RunHandle, head: "Mapping[str, str]") -> None:
+    """Make a run's directory and run.json, with what git says of where it works now (`head`).
 
-    `env` is the environment for git. Raises OSError; FileExistsError where somebody was first.
+    Raises OSError; FileExistsError where somebody was first.
     """
-    if not handle.info.get("found"):
-        handle.info.update(git_head(env, str(handle.info["work_dir"])))
+    handle.info.update(head)
     mkdirs(handle.directory)
     try:
-        _put(handle.directory + "/run.json", json.dumps(handle.info, indent=1) + "\n")
+        _put(handle.directory + "/run.json", documents.dumped(handle.info) + "\n")
     except OSError:
-        with contextlib.suppress(OSError):  # it holds records already
-            os.rmdir(handle.directory)
+        _remove(handle.directory)
         raise
+
+
+def _remove(directory: str) -> None:
+    try:
+        posix.rmdir(directory)
+    except OSError:
+        return  # it holds records already
 
 
 def _put(path: str, text: str) -> None:
     """Put a file there, whole and at once, unless there is one: link(2) decides who was first."""
-    temporary = f"{path}.{os.getpid()}-{os.urandom(4).hex()}"
+    temporary = f"{path}.{posix.getpid()}-{posix.urandom(4).hex()}"
     write_atomic(temporary, text)
     try:
-        os.link(temporary, path)
+        posix.link(temporary, path)
     finally:
-        os.unlink(temporary)
+        posix.unlink(temporary)
 
 
-def handle_of(journal: Journal, info: Mapping[str, object]) -> RunHandle:
+def handle_of(journal: Journal, info: "Mapping[str, object]") -> RunHandle:
     """Return the handle of a run that somebody else made, from its run.json."""
     trace_id = str(info["trace_id"])
     named = {"GT_SESSION": str(info.get("session", ""))}
     return RunHandle(
-        journal, trace_id, str(info["root_span_id"]), journal.run_dir(trace_id), dict(info), named
+        journal, trace_id, str(info["root_span_id"]), journal.run_dir(trace_id), dict(info), variables=named
     )
 
 
@@ -207,7 +217,7 @@ def session_variables(
     return {variable: value for variable, value in found.items() if value}
 
 
-def _who(variables: Mapping[str, str], town_root: str) -> dict[str, str]:
+def _who(variables: "Mapping[str, str]", town_root: str) -> dict[str, str]:
     found = identity.identity(variables, town_root)
     named = [variables[name] for name in roles.NAME_VARIABLES.values() if variables.get(name)]
     if named:
@@ -215,13 +225,13 @@ def _who(variables: Mapping[str, str], town_root: str) -> dict[str, str]:
     return {key: found.get(key, "") for key in IDENTITY}
 
 
-def _foreign_resource(env: Mapping[str, str]) -> str:
+def _foreign_resource(env: "Mapping[str, str]") -> str:
     """Return OTEL_RESOURCE_ATTRIBUTES without what it says about the spawner's own session."""
     text = env.get("OTEL_RESOURCE_ATTRIBUTES", "")
     return resource_attributes.merge(text, dict.fromkeys(_ours(resource_attributes.parse(text))))
 
 
-def _ours(names: Mapping[str, object]) -> list[str]:
+def _ours(names: "Mapping[str, object]") -> list[str]:
     return [name for name in names if name.startswith("gt.")]
 
 
@@ -231,7 +241,7 @@ def _boottime_ns() -> int:
     return 0 if clock is None else time.clock_gettime_ns(clock)
 
 
-def now_ns(info: Mapping[str, object]) -> int:
+def now_ns(info: "Mapping[str, object]") -> int:
     """Return the time by the session's own clock: its start plus what passed since, never before its start.
 
     Nanoseconds since the Unix epoch. A machine's clock that was set meanwhile changes no duration.
@@ -243,19 +253,7 @@ def now_ns(info: Mapping[str, object]) -> int:
     return max(start, time.time_ns())
 
 
-def git_head(env: Mapping[str, str], work_dir: str) -> dict[str, str]:
-    """Return git_branch and git_commit of the working directory, only what can be read."""
-    plain = {name: value for name, value in env.items() if name not in ("GIT_DIR", "GIT_WORK_TREE")}
-    command = ["git", "-C", work_dir or ".", "rev-parse", "HEAD", "--abbrev-ref", "HEAD"]
-    try:
-        answer = subprocess.run(command, env=plain, capture_output=True, text=True, timeout=5, check=True)
-        commit, branch = answer.stdout.split()
-    except (OSError, subprocess.SubprocessError, ValueError):
-        return {}
-    return {"git_commit": commit, **({"git_branch": branch} if branch != "HEAD" else {})}
-
-
-def session_env(handle: RunHandle, env: Mapping[str, str]) -> dict[str, str]:
+def session_env(handle: RunHandle, env: "Mapping[str, str]") -> dict[str, str]:
     """Return the variables that the run's session gets, and no others: who it is, its context, the journal.
 
     `env` is the spawner's environment: unknown baggage and resource attributes of it are handed on, the gt.*
@@ -268,22 +266,33 @@ def session_env(handle: RunHandle, env: Mapping[str, str]) -> dict[str, str]:
     return {
         **handle.variables,
         **passed,
-        "GT_OTEL_JOURNAL": os.path.abspath(handle.journal.root),
+        "GT_OTEL_JOURNAL": _absolute(handle.journal.root),
         "TRACEPARENT": format_traceparent(handle.trace_id, handle.root_span_id, FLAGS),
         "BAGGAGE": baggage.format({**others, **ours}),
         "OTEL_RESOURCE_ATTRIBUTES": resource_attributes.merge(_foreign_resource(env), ours),
     }
 
 
-def pane_of(directory: str) -> dict[str, str]:
-    """Return a run's pane.json, empty where there is none."""
-    found = load_json(read_text(directory + "/pane.json") or "")
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+def own_context_only(variables: "Mapping[str, str]") -> dict[str, str]:
+    """Return a session's variables with only our own members in BAGGAGE and OTEL_RESOURCE_ATTRIBUTES."""
+    kept = dict(variables)
+    for name in ("BAGGAGE", "OTEL_RESOURCE_ATTRIBUTES"):
+        members = kept.get(name, "").split(",")
+        kept[name] = ",".join([member for member in members if member.startswith("gt.")])
+    return kept
 
 
-def write_pane(handle: RunHandle, pane: Mapping[str, str]) -> None:
+def _absolute(path: str) -> str:
+    if path[:1] == "/" and not {"", ".", ".."}.intersection(path[1:].split("/")):
+        return path
+    from os.path import abspath  # as a rule it is one already
+
+    return abspath(path)
+
+
+def write_pane(handle: RunHandle, pane: "Mapping[str, str]") -> None:
     """Write pane.json, which says where the session lives, and register its pane and name. Raises OSError."""
-    write_atomic(handle.directory + "/pane.json", json.dumps(dict(pane), indent=1) + "\n")
+    documents.write(handle.directory + "/pane.json", dict(pane))
     PaneRegistry(handle.journal).register(
         handle.trace_id,
         socket=pane.get("socket", ""),
@@ -301,7 +310,7 @@ def record_start(
     end_ns: int | None = None,
     error: str = "",
     instantiated: bool = True,
-    evidence: Mapping[str, object] | None = None,
+    evidence: "Mapping[str, object] | None" = None,
 ) -> str:
     """Write the span session.start, its log record, and agent.instantiate; return the span's id.
 
@@ -346,9 +355,9 @@ def record_instantiation(
     issue: str = "",
     span_id: str = "",
     restart: int = 0,
-    cause: SpanContext | None = None,
+    cause: "SpanContext | None" = None,
     at_ns: int | None = None,
-    evidence: Mapping[str, object] | None = None,
+    evidence: "Mapping[str, object] | None" = None,
 ) -> None:
     """Write agent.instantiate of a process that was started in a session that is there. Raises OSError.
 
@@ -379,7 +388,7 @@ def record_instantiation(
     write_records(handle.directory, info, spans, [log])
 
 
-def _instantiated(info: Mapping[str, object]) -> dict[str, object]:
+def _instantiated(info: "Mapping[str, object]") -> dict[str, object]:
     described = {key: info[key] for key in ("issue_id", "git_branch", "git_commit") if info.get(key)}
     return {**common_attributes(info), **described, "run.uuid": info["run_uuid"]}
 

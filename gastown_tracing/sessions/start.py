@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,10 +9,11 @@ from typing import TYPE_CHECKING
 from gastown_tracing import config
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
 from gastown_tracing.sessions import processes, receiver, roles, terminal
-from gastown_tracing.sessions.ending import close
+from gastown_tracing.sessions.ending import not_started
 from gastown_tracing.sessions.run import (
     RunHandle,
     create_run,
+    own_context_only,
     record_start,
     session_env,
     session_variables,
@@ -116,13 +116,6 @@ def in_tmux(request: Request, telemetry: Telemetry, socket: str, env: Mapping[st
     return Started(request.session_name, pane["socket"], handle, note)
 
 
-def not_started(handle: RunHandle, error: str) -> None:
-    """Close the run of a session that could not be started, as an error."""
-    with contextlib.suppress(OSError):  # there is another error to tell
-        record_start(handle, error=error)
-        close(handle.journal, handle.trace_id, reason="not started", error=error)
-
-
 def _spawn(
     request: Request, socket: str, variables: dict[str, str], env: Mapping[str, str]
 ) -> dict[str, str]:
@@ -142,15 +135,6 @@ def _spawn(
         return spawn(variables)
     except terminal.TooLong:
         return spawn(own_context_only(variables))
-
-
-def own_context_only(variables: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables with only our own members in BAGGAGE and OTEL_RESOURCE_ATTRIBUTES."""
-    kept = dict(variables)
-    for name in ("BAGGAGE", "OTEL_RESOURCE_ATTRIBUTES"):
-        members = kept.get(name, "").split(",")
-        kept[name] = ",".join(member for member in members if member.startswith("gt."))
-    return kept
 
 
 def make_run(

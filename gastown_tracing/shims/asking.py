@@ -52,7 +52,7 @@ class Asked:
                 if time.monotonic() > self._deadline or len(said) > ANSWER_LIMIT:
                     self._end()
                     return 124, b""
-                time.sleep(_PAUSE)
+                _await_end()
         finally:
             posix.close(self._reader)
 
@@ -64,6 +64,14 @@ class Asked:
     def _end(self) -> None:
         posix.kill(self._pid, _signal.SIGKILL)
         posix.waitpid(self._pid, 0)
+
+
+def _await_end() -> None:
+    """Wait a moment, less where a child of ours ends: whoever blocks the signal of that is woken by it."""
+    if hasattr(_signal, "sigtimedwait"):  # not on macOS
+        _signal.sigtimedwait((_signal.SIGCHLD,), _PAUSE)
+    else:
+        time.sleep(_PAUSE)
 
 
 def tell(argv: list[str]) -> None:

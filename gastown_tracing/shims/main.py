@@ -34,6 +34,22 @@ import posix
 import sys
 from _frozen_importlib import ModuleSpec
 
+_RUNS = (
+    "gastown_tracing.journal.otlp",
+    "gastown_tracing.journal.writer",
+    "gastown_tracing.journal.making",
+    "gastown_tracing.journal.index",
+    "gastown_tracing.hooks.agents",
+    "gastown_tracing.sessions.records",
+    "gastown_tracing.sessions.processes",
+    "gastown_tracing.sessions.roles",
+    "gastown_tracing.sessions.head",
+    "gastown_tracing.sessions.run",
+    "gastown_tracing.sessions.ending",
+    "gastown_tracing.sessions.answers",
+    "gastown_tracing.shims.asking",
+    "gastown_tracing.shims.waking",
+)
 #: What is loaded at one go, by the name of its part of the bundle; each module after those that it imports.
 #: "start" is what every command needs before it runs, and is in the bundle itself. Each other part is a file
 #: of its own, read when one of its modules is asked for.
@@ -83,17 +99,44 @@ GROUPS = {
         "gastown_tracing.shims.lines.git_table",
         "gastown_tracing.shims.lines.git",
     ),
-    "tmux": ("propagation.tmux",),
-    "commands": (
+    "pane": ("propagation.tmux",),
+    "sessions": ("gastown_tracing.sessions",),
+    "tmux": (
+        "gastown_tracing.sessions.documents",
         "gastown_tracing.shims.tmux",
         "gastown_tracing.shims.tmux.table",
         "gastown_tracing.shims.tmux.line",
         "gastown_tracing.shims.tmux.place",
         "gastown_tracing.shims.tmux.running",
     ),
+    "keys": (
+        "gastown_tracing.journal.making",
+        "gastown_tracing.shims.tmux.keys",
+        "gastown_tracing.shims.tmux.prompt",
+    ),
+    "notes": ("gastown_tracing.shims.tmux.notes",),
+    "stops": ("gastown_tracing.sessions.stops",),
+    "stop": ("gastown_tracing.shims.tmux.stop",),
+    "kill": ("gastown_tracing.shims.tmux.kill",),
+    "asking": ("gastown_tracing.shims.asking",),
     "tee": ("gastown_tracing.shims.tee",),
-    "record": (
+    "waiting": ("gastown_tracing.shims.waiting",),
+    "making": ("gastown_tracing.journal.making",),
+    "identity": ("gastown_tracing._version", "gastown_tracing.identity"),
+    "writing": ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
+    "events": ("gastown_tracing.events",),
+    "schema": (
+        "gastown_tracing.events.schema",
+        "gastown_tracing.events.outcomes",
+        "gastown_tracing.events.commands",
+        "gastown_tracing.events.values",
+        "gastown_tracing.events.semconv",
+    ),
+    "waking": ("gastown_tracing.shims.waking",),
+    # What every traced command needs once it runs.
+    "following": (
         "gastown_tracing.shims.waiting",
+        "gastown_tracing.shims.waking",
         "gastown_tracing.shims.following",
         "gastown_tracing._version",
         "gastown_tracing.identity",
@@ -107,22 +150,21 @@ GROUPS = {
         "gastown_tracing.events.semconv",
         "gastown_tracing.shims.entry",
         "gastown_tracing.shims.record",
-        "gastown_tracing.shims.waking",
     ),
+    "entry": ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
+    "panes": ("gastown_tracing.events.panes",),
     "registry": ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     "masking": ("gastown_tracing.words", "gastown_tracing.masking"),
+    "shell": ("gastown_tracing.events.shell",),
     "cleaning": ("gastown_tracing.events.cleaning",),
-    "records": ("gastown_tracing.sessions", "gastown_tracing.sessions.records"),
-    "making": ("gastown_tracing.journal.making",),
-    "keys": ("gastown_tracing.shims.tmux.keys", "gastown_tracing.shims.tmux.prompt"),
-    "notes": ("gastown_tracing.shims.tmux.notes",),
-    "stop": ("gastown_tracing.sessions.stops", "gastown_tracing.shims.tmux.stop"),
+    "records": ("gastown_tracing.sessions.records",),
+    "prompt_span": ("gastown_tracing.shims.tmux.prompt_span",),
+    "looks": ("gastown_tracing.shims.tmux.looks",),
+    "processes": ("gastown_tracing.sessions.processes",),
+    "relay": ("gastown_tracing.relay", "gastown_tracing.relay.daemon"),
     "outputs": ("gastown_tracing.beads", "gastown_tracing.shims.outputs"),
-    "links": (
-        "gastown_tracing.journal.index",
-        "gastown_tracing.journal.hooks",
-        "gastown_tracing.shims.linking",
-    ),
+    "index": ("gastown_tracing.journal.index",),
+    "links": ("gastown_tracing.journal.hooks", "gastown_tracing.shims.linking"),
     "prime": (
         "gastown_tracing.beads",
         "gastown_tracing.shims.asking",
@@ -133,6 +175,16 @@ GROUPS = {
     "hook": ("gastown_tracing.hooks.agent", "gastown_tracing.hooks.claude"),
     "real": ("gastown_tracing.shims.real",),
     "primes": ("gastown_tracing.hooks.primes",),
+    # What ends and what begins sessions.
+    "killed": (*_RUNS, "gastown_tracing.sessions.liveness", "gastown_tracing.shims.tmux.killed"),
+    "spawn": (
+        *_RUNS,
+        "gastown_tracing.events.shell",
+        "gastown_tracing.sessions.receiver",
+        "gastown_tracing.shims.real",
+        "gastown_tracing.shims.tmux.spawn",
+    ),
+    "output": ("gastown_tracing.shims.tmux.output",),
 }
 PROGRAM = "gastown_tracing/shims/main.py"
 

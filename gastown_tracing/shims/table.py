@@ -62,12 +62,14 @@ def _git() -> list[tuple[str, str]]:
 def _tmux() -> list[tuple[str, str]]:
     """Return (pattern, action) for tmux: options (o), the value of one (v), a command (c), its words (w).
 
-    A word that ends in `;`, with no backslash before it, ends a command (cmd_parse_from_arguments).
+    A word that ends in `;`, with no backslash before it, ends a command (cmd_parse_from_arguments). A command
+    that is wanted with certain words behind it has its name as a state, and from its second word on `NAME+`.
     """
     values = tmux_table.GLOBAL_VALUES.replace(" ", "")
     unnested = [name for name in tmux_table.WANTED.split() if name not in tmux_table.BEHIND]
     ends = " | ".join(f"o:-{letter}" for letter in tmux_table.GLOBAL_ENDS.split() if letter not in values)
     value = f'_gt_trace_tail=${{_gt_trace_word#*[{values}]}}; [ -n "$_gt_trace_tail" ] || _gt_trace_at=v'
+    unwanted = '_gt_trace_at=w; [ -n "$_gt_trace_more" ] || break'
     return [
         ("v:*", "_gt_trace_at=o"),
         (ends, "_gt_trace_at=w; break"),
@@ -76,9 +78,14 @@ def _tmux() -> list[tuple[str, str]]:
         (_commands(*unnested), "_gt_trace_wanted=1; break"),
         (r"[oc]:*[!\\]\;", "_gt_trace_at=c"),
         *((_commands(name), f"_gt_trace_at={name}") for name in tmux_table.BEHIND),
-        *((f"{name}:{word}*", "_gt_trace_wanted=1; break") for name, word in tmux_table.BEHIND.items()),
+        *(
+            (f"{name}:{word}* | {name}+:{word}*", "_gt_trace_wanted=1; break")
+            for name, word in tmux_table.BEHIND.items()
+        ),
         (r"*:\; | *:*[!\\]\;", "_gt_trace_at=c"),
-        ("[oc]:*", '_gt_trace_at=w; [ -n "$_gt_trace_more" ] || break'),
+        *((f"{name}:-{flag}*", unwanted) for name, flag in tmux_table.BUT_FIRST.items()),
+        *((f"{name}:*", f"_gt_trace_at={name}+") for name in tmux_table.BEHIND),
+        ("[oc]:*", unwanted),
     ]
 
 

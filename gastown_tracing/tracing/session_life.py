@@ -21,6 +21,7 @@ from gastown_tracing.identity import identity
 from gastown_tracing.journal import layout
 from gastown_tracing.sessions import ending, processes, records
 from gastown_tracing.sessions import run as runs
+from gastown_tracing.sessions.head import git_head
 from gastown_tracing.sessions.start import OF_ONE_SESSION
 from gastown_tracing.tracing.metering import process_totals
 from gastown_tracing.tracing.otel import Run, Runtime, carried
@@ -142,7 +143,7 @@ class DirectLife:
         common = {"run.id": run_id, **identity(variables, town_root)}
         self._root = self._begin_root(run_id, common, wanted["issue"])
         # With no journal only its variables are asked for.
-        handle = runs.RunHandle(layout.Journal(""), run_id, root_span_id(run_id), "", {}, variables)
+        handle = runs.RunHandle(layout.Journal(""), run_id, root_span_id(run_id), "", {}, variables=variables)
         self.run = _session_run(
             run_id, common, handle, "", parent=self._root, issue=wanted["issue"], start_ns=self._start_ns
         )
@@ -190,7 +191,7 @@ class DirectLife:
         )
 
     def _instantiated(self, wanted: Mapping[str, str], env: Mapping[str, str]) -> None:
-        told = {"issue_id": wanted["issue"], **runs.git_head(env, wanted["work_dir"])}
+        told = {"issue_id": wanted["issue"], **git_head(env, wanted["work_dir"])}
         known = {name: value for name, value in told.items() if value}
         token = self._active.enter(self.run)
         try:

@@ -15,6 +15,7 @@ import pytest
 
 from gastown_tracing.relay import finding
 from gastown_tracing.sessions import processes, reaping, run, terminal
+from gastown_tracing.sessions.documents import pane_of
 from tests.processes import wait_until
 from tests.relay.find_kit import CREW, RUN, UUID, Town, events, towns
 from tests.relay.keep_kit import House
@@ -178,4 +179,4 @@ def test_an_agent_that_was_put_in_a_shells_place_past_the_shim_is_the_first(town
     assert (town.look(), town.look()) == (0, 0)
     (data,) = town.runs().values()
     assert (events(data), [span.name for span in data.spans]) == (BEGUN, ["session.start"])
-    assert run.pane_of(handle.directory)["agents"] == "1"
+    assert pane_of(handle.directory)["agents"] == "1"

@@ -16,6 +16,7 @@ from gastown_tracing.journal import reader
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.relay.keeping import REAPED
 from gastown_tracing.sessions import processes, terminal
+from gastown_tracing.sessions.answers import Answer
 from propagation.run import root_span_id
 from tests.processes import wait_until
 from tests.relay.keep_kit import House, tree
@@ -125,11 +126,11 @@ def test_a_tmux_server_that_hangs_holds_nothing_else_up(
     asked, answer = threading.Event(), threading.Event()
     count = []
 
-    def hang(*_: object) -> terminal.Answer:
+    def hang(*_: object) -> Answer:
         count.append(1)
         asked.set()
         answer.wait(30)
-        return terminal.Answer()
+        return Answer()
 
     monkeypatch.setattr(terminal, "ask", hang)
     try:

@@ -40,8 +40,11 @@ def tmux_wanted(line: Line) -> bool:
     found = parse(line)
     for command in found.commands if found else ():
         begins = tmux_table.BEHIND.get(command.name)
-        if command.name in tmux_table.WANTED.split() and (
-            begins is None or any(word.startswith(begins) for word in command.words)
+        of_server = command.name == "set-environment" and "g" in command.flags
+        if (
+            command.name in tmux_table.WANTED.split()
+            and not of_server
+            and (begins is None or any(word.startswith(begins) for word in command.words))
         ):
             return True
     return False
@@ -100,7 +103,21 @@ TMUX = st.sampled_from(
             "a b",
             "\n",
         ),
-        *(";", r"\;", "x;", r"x\;", "-t", "GT_WORK_BEAD", "GT_AGENT_READY", "has-session", "has", "display"),
+        *(
+            ";",
+            r"\;",
+            "x;",
+            r"x\;",
+            "-t",
+            "-g",
+            "-gu",
+            "-ug",
+            "GT_WORK_BEAD",
+            "GT_AGENT_READY",
+            "has-session",
+            "has",
+            "display",
+        ),
         *tmux_table.WANTED.split(),
         *(f"{name};" for name in tmux_table.WANTED.split()),
         *(name[:-2] for name in tmux_table.WANTED.split()),
@@ -160,6 +177,10 @@ def test_whatever_is_seen_is_let_through(program: str, words: st.SearchStrategy[
         ("tmux", "display-message kill-session", False),
         ("tmux", "set-environment -t x GT_AGENT_READY 1", False),
         ("tmux", "setenv -t x GT_WORK_BEAD de-1", True),
+        ("tmux", "-u -L town set-environment -g -u GT_WORK_BEAD", False),
+        ("tmux", "set-environment -gu GT_WORK_BEAD ';' setenv -t -g GT_WORK_BEAD de-1", True),
+        ("tmux", "setenv '-g;' setenv GT_WORK_BEAD de-1", True),
+        ("tmux", "setenv -t -g GT_WORK_BEAD de-1", True),
     ],
 )
 @pytest.mark.parametrize("shell", SHELLS)

@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from tmux_kit import OTHER, RUN, TRACEPARENT, Town, identity, options
 
 from gastown_tracing.journal.runs import read_work
-from tests.conftest import ROOT
 
 OTHER_UUID = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736"
-
-LIGHT = """\
-import sys
-sys.path.insert(0, sys.argv[1])
-before = set(sys.modules)
-import gastown_tracing.sessions.stops, gastown_tracing.shims.tmux.running
-from gastown_tracing.shims.tmux import notes as tmux_notes
-from gastown_tracing.shims.tmux import place as tmux_place
-from gastown_tracing.shims.tmux import prompt as tmux_prompt
-from gastown_tracing.shims.tmux import stop as tmux_stop
-new = set(sys.modules) - before - set(sys.builtin_module_names)
-print(*[name for name in new if not name.startswith(("gastown_tracing", "propagation"))])
-"""
 
 
 def work(town: Town) -> list[tuple[str, str, str]]:
@@ -99,10 +83,3 @@ def test_no_tmux_is_no_tmux(town: Town) -> None:
     env = {**town.env, "PATH": town.env["PATH"].partition(":")[0]}
     done = town.tmux("new-session", "-d", "-s", "x", env=env)
     assert (done.returncode, done.stderr) == (127, "tmux: command not found\n")
-
-
-def test_what_is_run_beside_every_prompt_is_light() -> None:
-    """Only a session's start and end load what the interpreter does not have built in."""
-    argv = [sys.executable, "-I", "-S", "-E", "-c", LIGHT, str(ROOT)]
-    done = subprocess.run(argv, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []

@@ -14,6 +14,8 @@ from gastown_tracing.journal.layout import PaneRegistry, create
 from gastown_tracing.relay.finding import Finder
 from gastown_tracing.sessions.liveness import Inspector
 from gastown_tracing.sessions.reaping import reap
+from gastown_tracing.shims.tmux.line import Command
+from gastown_tracing.shims.tmux.spawn import variables_of
 from propagation.run import to_uuid
 from tests.processes import wait_until
 
@@ -57,6 +59,22 @@ def test_the_run_is_the_one_that_the_command_exports(town: Town, tmp_path: Path)
     (start,) = town.spans("session.start")
     assert [(link[0], link[1]) for link in start.links] == [CAUSE]
     assert len(town.logs("agent.instantiate")) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["exec env A=1 GT_ROLE=crew 'GT_CREW=a b' claude GT_RIG=x"], {"GT_ROLE": "crew", "GT_CREW": "a b"}),
+        (['export A=1 GT_RIG=d && exec env GT_ROLE=crew claude "it\'s"'], {"GT_RIG": "d", "GT_ROLE": "crew"}),
+        (["env", "GT_ROLE=crew", "claude", "GT_RIG=x"], {"GT_ROLE": "crew"}),
+        (["exec env GT_RIG=d GT_ROLE='crew claude"], {}),
+        (["claude GT_ROLE=crew"], {}),
+        ([], {}),
+    ],
+)
+def test_who_it_is_stands_before_the_program(words: list[str], expected: dict[str, str]) -> None:
+    """As the shell reads it, and nothing of what stands behind."""
+    assert variables_of(Command("respawn-pane", 1, {}, words)) == expected
 
 
 def test_an_agent_that_is_started_again_stays_in_its_run(town: Town, tmp_path: Path) -> None:

@@ -4,22 +4,16 @@ gt ends an agent's processes first, whose end takes the session with it, and the
 before all that (`tmux_stop`) tells that from a session that ended by itself long ago.
 """
 
-from __future__ import annotations
-
 import time
-from typing import TYPE_CHECKING
 
 from gastown_tracing.journal.layout import list_directory, path_exists
-from gastown_tracing.sessions.ending import alone, close, run_info
-from gastown_tracing.sessions.liveness import Inspector
-from gastown_tracing.sessions.run import now_ns
-from gastown_tracing.sessions.stops import note_stop, stop_meant
+from gastown_tracing.sessions.documents import pane_of, run_info
+from gastown_tracing.sessions.stops import stop_meant
 from gastown_tracing.shims.tmux.line import target as parse_target
-from gastown_tracing.shims.tmux.place import pane_of, same_file, start_of
+from gastown_tracing.shims.tmux.place import same_file, start_of
 from gastown_tracing.shims.tmux.running import PROGRAM
-from gastown_tracing.shims.tmux.stop import stop_of
-from gastown_tracing.shims.waking import wake
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -27,11 +21,8 @@ if TYPE_CHECKING:
     from gastown_tracing.shims.tmux.place import Call, Place
     from gastown_tracing.shims.tmux.running import Job
 
-#: Seconds that agents have to end once they are hung up on; who does not is closed by the relay when it ends.
-_ENDING, _PAUSE = 0.15, 0.002
 
-
-def kill(call: Call, command: Command) -> Job | None:
+def kill(call: "Call", command: "Command") -> "Job | None":
     """Return the job of a command that ends sessions, None for one that does not."""
     return None if "C" in command.flags else Kill(call, command)
 
@@ -39,13 +30,12 @@ def kill(call: Call, command: Command) -> Job | None:
 class Kill:
     """A kill-session or kill-server: `_before` are the runs that it may end, by directory, and who lived."""
 
-    def __init__(self, call: Call, command: Command) -> None:
+    def __init__(self, call: "Call", command: "Command") -> None:
         self._call, self._command = call, command
         self._before: dict[str, bool] = {}
-        self._deadline = 0.0
         self._place: Place | None = None
 
-    def before(self) -> Sequence[str]:
+    def before(self) -> "Sequence[str]":
         """Look who lives: tmux does not know it afterwards."""
         for directory in self._meant():
             meant = stop_meant(directory, time.time_ns()) is not None
@@ -53,17 +43,23 @@ class Kill:
         return ()
 
     def load(self) -> None:
-        """Do nothing: all is loaded."""
+        """Load what closes runs."""
+        if self._before:
+            import gastown_tracing.shims.tmux.killed  # noqa: F401  # loaded is all that it has to be
 
     def after(self, error: str) -> None:
         """Close the runs that have ended, and say of those that are about to end who told them."""
-        self._deadline = time.monotonic() + _ENDING  # for all together: somebody waits for tmux
+        if not self._before:
+            return
+        from gastown_tracing.shims.tmux.killed import Killed
+        from gastown_tracing.shims.waking import wake  # nothing needs these before tmux runs
+
+        killed = Killed(self._call, error)
         for directory, lived in self._before.items():
             info = run_info(directory)
             if lived and info is not None:
-                self._close(directory, info, error)
-        if self._before:
-            wake(self._call.plan.telemetry, PROGRAM)
+                killed.close(directory, info)
+        wake(self._call.plan.telemetry, PROGRAM)
 
     def _meant(self) -> list[str]:
         """Return the directories of the open runs that this command may end."""
@@ -88,37 +84,6 @@ class Kill:
             for place in places
             if not path_exists(f"{place}/close.json") and same_file(pane_of(place).get("socket", ""), socket)
         ]
-
-    def _close(self, directory: str, info: dict[str, object], error: str) -> None:
-        call, pane = self._call, pane_of(directory)
-        stop = stop_of(call)
-        meant = stop_meant(directory, now_ns(info))
-        # Whoever ends the session that it runs in is a part of what has to end: nothing to wait for.
-        inside = not error and call.plan.resolution.run_id == info["trace_id"]
-        if not (inside or self._has_ended(info, pane)):
-            if not error:
-                note_stop(directory, stop)  # whoever finds it gone knows who told it
-            return
-        with alone(directory):
-            close(
-                call.journal,
-                str(info["trace_id"]),
-                reason=stop.reason,
-                stopped_by=stop.by,
-                stop_ns=meant.time_ns if meant else stop.time_ns,
-                killer=stop.killer,
-            )
-
-    def _has_ended(self, info: dict[str, object], pane: dict[str, str]) -> bool:
-        """Return whether a session is gone, and its agent with it; both have a moment for that."""
-        while True:
-            if start_of(pane.get("pane_pid", "")) != pane.get("pane_start"):
-                liveness = Inspector(self._call.tmux.env).look(info, pane)
-                if liveness.state != "unknown":  # a server that is ending does not answer
-                    return liveness.state == "dead"
-            if time.monotonic() >= self._deadline:
-                return False
-            time.sleep(_PAUSE)
 
 
 def _lives(pane: dict[str, str]) -> bool:

@@ -1,12 +1,8 @@
-"""What a shim notes of two tmux commands beside prompts: looks at a pane, and GT_WORK_* set for a session."""
+"""What is noted of a tmux set-environment: GT_WORK_*, which says what a session works on."""
 
 import time
 
-from gastown_tracing.events.registry import EVENTS
-from gastown_tracing.events.values import recordable
-from gastown_tracing.journal import writer
 from gastown_tracing.journal.layout import read_text
-from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
 from propagation.work import WorkContext, format_line, in_force
 
 TYPE_CHECKING = False
@@ -14,46 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gastown_tracing.shims.tmux.line import Command
-    from gastown_tracing.shims.tmux.place import Call, Place
+    from gastown_tracing.shims.tmux.place import Place
 
 #: The variables that say what is worked on, and the field of the work context that each one is.
 WORK = {"GT_WORK_RIG": "rig", "GT_WORK_BEAD": "bead", "GT_WORK_MOL": "mol", "GT_WORK_BUILD": "build"}
 
 #: What a work.jsonl says where a line of ours is from.
 SOURCE = "tmux"
-
-
-def lines_requested(command: "Command") -> int | None:
-    """Return how many lines of its history a capture-pane asks for, None where it names no number."""
-    text = command.value("S")
-    return int(text[1:]) if text[:1] == "-" and text[1:].isascii() and text[1:].isdigit() else None
-
-
-def looked(call: "Call", place: "Place", command: "Command", error: str) -> None:
-    """Record a look at a run's pane: in the caller's own run, where it has none in that of the pane.
-
-    Raises OSError.
-    """
-    event = EVENTS["pane.read"]
-    given = {"session": place.session, "lines_requested": lines_requested(command)}
-    own = recordable(event, given, call.plan.telemetry.config, call.note)
-    if call.plan.resolution.run_id:
-        from gastown_tracing.shims.entry import Entry  # who has no run records in the pane's
-
-        entry = Entry(event, own, call.plan, start_ns=call.start_ns, span_id="")
-        entry.finish(time.time_ns(), error)
-        entry.write(*entry.lines())
-        return
-    now = time.time_ns()
-    work = in_force(read_text(f"{place.directory}/work.jsonl") or "", now)
-    attributes = {
-        **common_attributes(place.info),
-        **(work.attributes() if work else {}),
-        **own,
-        "status": "error" if error else "ok",
-        "error": error,
-    }
-    write_records(place.directory, place.info, [], [plain_log(event.name, place.info, now, attributes)])
 
 
 def changes(command: "Command") -> dict[str, str]:
@@ -77,6 +40,8 @@ def works_on(place: "Place", changed: "dict[str, str]") -> None:
     fields = {field: changed.get(field, getattr(before, field)) for field in WORK.values()}
     work = WorkContext(**fields)
     if work != before:
+        from gastown_tracing.journal import writer  # nothing else needs it before tmux runs
+
         writer.append(place.directory, "work", format_line(now, work, SOURCE).encode())
 
 

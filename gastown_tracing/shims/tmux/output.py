@@ -24,7 +24,7 @@ SETTINGS = ("GT_LOG_PANE_OUTPUT", "GT_LOG_PANE_CONTENT_LIMIT")
 
 def command(journal: "Journal", run_id: str, config: "Config") -> str:
     """Return the shell command for pipe-pane, which expands formats and times in it."""
-    from shlex import quote  # only where pane output is asked for
+    from gastown_tracing.events.shell import quote  # the program itself needs none
 
     settings = [f"{name}={quote(value)}" for name in SETTINGS if (value := config.set(name))]
     program = __file__.removesuffix("c")
@@ -96,18 +96,18 @@ def _split(data: bytes) -> tuple[bytes, bytes]:
 
 
 def _write(journal: "Journal", run_id: str, data: bytes, config: "Config") -> None:
-    from gastown_tracing.events.registry import EVENTS
+    from gastown_tracing.events.panes import PANES
     from gastown_tracing.events.values import recordable
     from gastown_tracing.journal.layout import read_text
     from gastown_tracing.sessions.records import common_attributes, plain_log, write_records
-    from gastown_tracing.shims.tmux.prompt import place_of
+    from gastown_tracing.shims.tmux.place import place_of
     from propagation.work import in_force
 
     place = place_of(journal, run_id) if data and journal.is_on() and journal.owned() else None
     if place is None:
         return
     given = {"session": place.session, "content": data.decode("utf-8", "replace")}
-    own = recordable(EVENTS["pane.output"], given, config, lambda _: None)
+    own = recordable(PANES["pane.output"], given, config, lambda _: None)
     if not str(own.get("content", "")).strip():
         return  # nothing but sequences that move things about
     now = time.time_ns()

@@ -4,17 +4,19 @@ import posix
 import time
 
 from gastown_tracing.journal.layout import PaneRegistry, load_json, path_exists, read_text
+from gastown_tracing.sessions.documents import pane_of
 from gastown_tracing.shims.plan import debug
 from gastown_tracing.shims.tmux.line import target as parse_target
 from propagation.run import parse_run_id
 from propagation.tmux import parse_tmux_variable
-from propagation.traceparent import SpanContext
+from propagation.traceparent import SpanContext, is_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from gastown_tracing.journal.layout import Journal
+    from gastown_tracing.shims.asking import Asked
     from gastown_tracing.shims.plan import Plan
     from gastown_tracing.shims.tmux.line import Line
 
@@ -35,20 +37,43 @@ class Tmux:
     `file` is the program, `env` the environment that it is called with.
     """
 
-    __slots__ = ("env", "file", "server", "socket")
+    __slots__ = ("_ahead", "env", "file", "server", "socket")
 
     def __init__(self, file: str, line: "Line", env: "Mapping[str, str]") -> None:
         self.file = file
         self.server = list(line.server)
         self.env = env
         self.socket = line.socket(env, posix.getuid())
+        self._ahead: Asked | None = None
 
     def ask(self, *words: str) -> tuple[int, str]:
         """Return the exit code of a tmux command and what it printed. Raises OSError. Starts no server."""
-        from gastown_tracing.shims.asking import ask  # most targets are known without
-
-        code, said = ask([self.file, "-u", *self.server, *words], SECONDS)
+        code, said = self._asked(*words).answer()
         return code, said.decode("utf-8", "replace")
+
+    def _asked(self, *words: str) -> "Asked":
+        from gastown_tracing.shims.asking import Asked  # most targets are known without
+
+        return Asked([self.file, "-u", *self.server, *words], SECONDS)
+
+    def look_ahead(self) -> "Asked":
+        """Ask already what `environment` will return: tmux answers while we load modules. Raises OSError."""
+        if self._ahead is None:
+            self._ahead = self._asked("show-environment", "-g")
+        return self._ahead
+
+    def forget(self) -> None:
+        """Drop what has been asked ahead, where nobody wants to know it any more."""
+        if self._ahead is not None:
+            self._ahead.drop()
+
+    def environment(self) -> "dict[str, str] | None":
+        """Return what the server hands to every session, None where there is no server. Raises OSError."""
+        code, said = self.look_ahead().answer()
+        self._ahead = None
+        lines = said.decode("utf-8", "replace").splitlines()
+        pairs = [line.partition("=") for line in lines if not line.startswith("-")]
+        return None if code else {name: value for name, equals, value in pairs if equals}
 
     def pane(self, target: str) -> "dict[str, str] | None":
         """Return the pane that a target means now, None where there is none. Raises OSError.
@@ -217,10 +242,13 @@ def _place(journal: "Journal", entry: "Mapping[str, str]", session: str, pane: s
     return Place(directory, info, session or str(info.get("session") or ""), pane)
 
 
-def pane_of(directory: str) -> dict[str, str]:
-    """Return a run's pane.json, nothing where there is none."""
-    found = load_json(read_text(directory + "/pane.json") or "")
-    return {name: str(value) for name, value in found.items()} if isinstance(found, dict) else {}
+def place_of(journal: "Journal", run_id: str) -> Place | None:
+    """Return a run by its id, open or closed; None where there is none."""
+    for directory in journal.find_run(run_id) if is_id(run_id, 32) else ():
+        info = load_json(read_text(directory + "/run.json") or "")
+        if isinstance(info, dict) and "root_span_id" in info and info.get("trace_id") == run_id:
+            return Place(journal.run_dir(run_id), info, str(info.get("session") or ""))
+    return None
 
 
 def _stands(place: Place) -> bool:

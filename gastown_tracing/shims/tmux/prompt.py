@@ -9,10 +9,6 @@ import posix
 import time
 from errno import EAGAIN
 
-from gastown_tracing.config import Config
-from gastown_tracing.events.registry import EVENTS
-from gastown_tracing.events.values import recordable
-from gastown_tracing.journal import otlp
 from gastown_tracing.journal.layout import (
     Journal,
     file_name,
@@ -25,17 +21,16 @@ from gastown_tracing.journal.layout import (
     write_all,
 )
 from gastown_tracing.journal.making import lock
-from gastown_tracing.sessions.records import FLAGS, common_attributes, event_log, write_records
 from gastown_tracing.shims.tmux.keys import SENDING, TEXT
-from gastown_tracing.shims.tmux.place import links_to
+from gastown_tracing.shims.tmux.place import place_of
 from propagation.run import new_span_id
-from propagation.traceparent import SpanContext, is_id
-from propagation.work import in_force
+from propagation.traceparent import is_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from gastown_tracing.config import Config
     from gastown_tracing.shims.tmux.place import Call, Place
 
 #: Seconds after which a text waits for no Enter any more; gt's own pauses are three at most.
@@ -64,7 +59,7 @@ def sent(call: "Call", place: "Place", keys: "Sequence[tuple[str, str]]", error:
     config, sender = call.plan.telemetry.config, _sender(call)
     with _Held(path) as held:
         for what, text in keys:
-            pending = _Pending(held.lines)
+            pending = Pending(held.lines)
             if what == TEXT:
                 if pending and not pending.goes_on(sender, call.start_ns):
                     held.record(place, config, call.note)
@@ -77,7 +72,7 @@ def sent(call: "Call", place: "Place", keys: "Sequence[tuple[str, str]]", error:
             held.record(place, config, call.note, error)
 
 
-def sweep(journal: Journal, config: Config, problems: "list[OSError]", patience: float = PATIENCE) -> int:
+def sweep(journal: Journal, config: "Config", problems: "list[OSError]", patience: float = PATIENCE) -> int:
     """Record the texts that have waited for `patience` seconds; return how many. Never raises.
 
     For whoever tidies a journal of his own. What cannot be written is added to `problems`, and waits on.
@@ -93,7 +88,7 @@ def sweep(journal: Journal, config: Config, problems: "list[OSError]", patience:
     return swept
 
 
-def _swept(journal: Journal, name: str, config: Config) -> bool:
+def _swept(journal: Journal, name: str, config: "Config") -> bool:
     """Record one text that has waited; return whether there was one of a run that is known."""
     place = place_of(journal, name[len(PREFIX) : len(PREFIX) + 32])
     with _Held(f"{journal.panes_dir}/{name}") as held:
@@ -102,17 +97,6 @@ def _swept(journal: Journal, name: str, config: Config) -> bool:
             held.record(place, config, lambda _: None)
         held.gone = True
     return waited
-
-
-def place_of(journal: Journal, run_id: str) -> "Place | None":
-    """Return a run by its id, open or closed; None where there is none."""
-    from gastown_tracing.shims.tmux.place import Place
-
-    for directory in journal.find_run(run_id) if is_id(run_id, 32) else ():
-        info = load_json(read_text(directory + "/run.json") or "")
-        if isinstance(info, dict) and "root_span_id" in info and info.get("trace_id") == run_id:
-            return Place(journal.run_dir(run_id), info, str(info.get("session") or ""))
-    return None
 
 
 def _sender(call: "Call") -> str:
@@ -130,7 +114,7 @@ def _line(call: "Call", place: "Place", what: str, text: str) -> str:
     return "{" + ",".join([f"{quote_json(name)}:{quote_json(value)}" for name, value in pairs.items()]) + "}"
 
 
-class _Pending:
+class Pending:
     """A text that waits for Enter, as the lines of its file tell."""
 
     __slots__ = ("lines", "span_id", "texts")
@@ -146,7 +130,7 @@ class _Pending:
     def goes_on(self, sender: str, now: int) -> bool:
         """Return whether more text of this sender is more of the same: nothing else was pressed since."""
         last = self.lines[-1]
-        fresh = now - _number(last, "time") < PATIENCE * 1e9
+        fresh = now - number(last, "time") < PATIENCE * 1e9
         return last.get("what") == TEXT and last.get("sender") == sender and fresh
 
 
@@ -210,12 +194,14 @@ class _Held:
         error: str = "",
     ) -> None:
         """Record what waits as one prompt, unless somebody did who then died, and forget it."""
-        prompt = _Pending(self.lines)
+        prompt = Pending(self.lines)
         if prompt and is_id(prompt.span_id, 16):
             before = read_text(f"{place.directory}/traces.jsonl") or "" if self._was_begun() else ""
             if f'"spanId":"{prompt.span_id}"' not in before:
                 write_all(self._descriptor, b'{"what":"recorded"}\n')
-                _record(place, prompt, config, note, error)
+                from gastown_tracing.shims.tmux.prompt_span import record  # most keys are no prompt's end
+
+                record(place, prompt, config, note, error)
         posix.ftruncate(self._descriptor, 0)
         self.lines = []
 
@@ -223,57 +209,7 @@ class _Held:
         return any(line.get("what") == "recorded" for line in self.lines)
 
 
-def _record(
-    place: "Place",
-    prompt: _Pending,
-    config: "Config",
-    note: "Callable[[str], None]",
-    error: str,
-) -> None:
-    lines = [line for line in prompt.lines if line.get("time")]
-    start, end = _number(prompt.texts[0], "time"), _number(lines[-1], "time")
-    given: dict[str, object] = {
-        "session": prompt.texts[0].get("session") or place.session,
-        "keys_len": sum(_number(text, "length") for text in prompt.texts),
-    }
-    if lines[-1].get("what") == SENDING:
-        given["debounce_ms"] = (end - _number(prompt.texts[-1], "time")) / 1e6
-    elif not error:
-        given["submitted"] = False  # no Enter has come
-    keys = "".join([text.get("keys", "") for text in prompt.texts])
-    if keys:  # whoever typed them was asked: who records them now may have other settings
-        given["keys"] = keys
-        config = Config({**config.env, KEYS: "true"})
-    work = in_force(read_text(f"{place.directory}/work.jsonl") or "", start)
-    attributes = {
-        **common_attributes(place.info),
-        **(work.attributes() if work else {}),
-        **recordable(EVENTS["prompt.send"], given, config, note),
-        "status": "error" if error else "ok",
-        "error": error,
-    }
-    span = otlp.Span(
-        place.run_id,
-        prompt.span_id,
-        str(place.info["root_span_id"]),
-        "prompt.send",
-        start_ns=start,
-        end_ns=max(start, end),
-        attributes=attributes,
-        status_code=otlp.ERROR if error else otlp.UNSET,
-        status_message=error,
-        flags=FLAGS,
-        links=links_to(_cause(prompt.texts[0].get("sender", "")), place.run_id),
-    )
-    log = event_log("prompt.send", span, span.end_ns, attributes)
-    write_records(place.directory, place.info, [span], [log])
-
-
-def _cause(sender: str) -> SpanContext | None:
-    trace_id, _, span_id = sender.partition("/")[0].partition("-")
-    return SpanContext(trace_id, span_id) if is_id(trace_id, 32) and is_id(span_id, 16) else None
-
-
-def _number(line: "dict[str, str]", key: str) -> int:
+def number(line: "dict[str, str]", key: str) -> int:
+    """Return a number of a waiting line, 0 where it is none."""
     text = str(line.get(key, ""))
     return int(text) if text.isascii() and text.isdigit() else 0

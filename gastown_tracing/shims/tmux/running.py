@@ -61,6 +61,8 @@ def run(request: "Request", caller: child.Caller) -> "NoReturn":
         debug(PROGRAM, f"not recorded: {describe(error)}")
         jobs = []
     try:
+        if call is not None and not jobs:
+            call.tmux.forget()
         if not jobs or call is None:
             child.replace(argv, environ, caller, request.file)
         pid = child.start(request.file, argv, environ, caller)
@@ -122,7 +124,9 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
         return _work(call, command, line)
     # gt can make a bare session first, and put the agent into its pane.
     if name == "respawn-pane" or (name == "new-session" and _names_agent(command)):
-        from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load slow modules
+        if _names_agent(command):
+            call.tmux.look_ahead()
+        from gastown_tracing.shims.tmux.spawn import spawn  # sessions are rare, and load a lot
 
         return spawn(call, command, argv)
     if name == "set-hook":
@@ -137,7 +141,7 @@ def _job(call: "Call", command: Command, line: Line, argv: "Sequence[bytes]") ->
 
 
 def _names_agent(command: Command) -> bool:
-    """Say whether a command can name an agent, without the slow modules that find out which."""
+    """Say whether a command can name an agent, without the modules that find out which."""
     words = (*command.flags.get("e", ()), *command.words)
     return any(f"{name}=" in word for word in words for name in AGENT)
 
@@ -217,10 +221,10 @@ class _Look(_Aimed):
 
     def load(self) -> None:
         if self.place is not None:
-            import gastown_tracing.shims.tmux.notes  # noqa: F401  # the same
+            import gastown_tracing.shims.tmux.looks  # noqa: F401  # the same
 
     def record(self, place: "Place", error: str) -> None:
-        from gastown_tracing.shims.tmux.notes import looked
+        from gastown_tracing.shims.tmux.looks import looked
 
         looked(self.call, place, self.command, error)
 
@@ -246,6 +250,10 @@ class _Work(_Aimed):
     def __init__(self, call: "Call", commands: "Sequence[Command]") -> None:
         super().__init__(call, commands[0])
         self._commands = commands
+
+    def load(self) -> None:
+        if self.place is not None:
+            import gastown_tracing.journal.writer  # noqa: F401  # the same
 
     def record(self, place: "Place", error: str) -> None:
         from gastown_tracing.shims.tmux.notes import merged, works_on

@@ -1,31 +1,29 @@
 """Sessions and agents that gt starts in tmux: new-session and respawn-pane.
 
-A session is rare, so this loads what `gt-trace session start` does, and makes its run in the same way.
+A run is made by what makes that of `gt-trace session start`.
 """
 
-from __future__ import annotations
-
-import os
-import shlex
-from typing import TYPE_CHECKING
+import posix
 
 from gastown_tracing import config
+from gastown_tracing.events.shell import split
 from gastown_tracing.journal import index
 from gastown_tracing.journal.layout import PaneRegistry, create, find_town_root
-from gastown_tracing.sessions import processes, receiver, roles, run, terminal
-from gastown_tracing.sessions.ending import close, is_closed
-from gastown_tracing.sessions.start import not_started, own_context_only
+from gastown_tracing.sessions import head, processes, receiver, roles, run
+from gastown_tracing.sessions.answers import ARGUMENT_LIMIT
+from gastown_tracing.sessions.documents import pane_of
+from gastown_tracing.sessions.ending import close, is_closed, not_started
+from gastown_tracing.shims.asking import Asked
 from gastown_tracing.shims.plan import TEXT
-from gastown_tracing.shims.real import shimmed
-from gastown_tracing.shims.tmux import output as tmux_output
-from gastown_tracing.shims.tmux.place import pane_of
-from gastown_tracing.shims.tmux.prompt import place_of
+from gastown_tracing.shims.real import real, shimmed
+from gastown_tracing.shims.tmux.place import place_of
 from gastown_tracing.shims.tmux.running import AGENT, PROGRAM, without_context
 from gastown_tracing.shims.waking import wake
 from propagation import environ as carrier
 from propagation.run import parse_run_id
 from propagation.traceparent import SpanContext
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -48,24 +46,24 @@ _OF_ONE_SESSION = (
 )
 
 
-def variables_of(command: Command) -> dict[str, str]:
+def variables_of(command: "Command") -> dict[str, str]:
     """Return the variables that a command gives a session: by -e, and by `env` before the agent's command."""
     pairs = [pair.partition("=") for pair in command.flags.get("e", ())]
     found = {name: value for name, equals, value in pairs if equals}
     return {**found, **_before_command(command.words)}
 
 
-def _before_command(words: Sequence[str]) -> dict[str, str]:
+def _before_command(words: "Sequence[str]") -> dict[str, str]:
     """Return what `export NAME=VALUE … && exec env NAME=VALUE … PROGRAM` says of who the agent is.
 
     That is how gt writes it, the first part for a polecat alone.
     """
-    try:
-        parts = shlex.split(words[0]) if len(words) == 1 else list(words)
-    except ValueError:  # a quote that is never closed: the shell's to complain
-        return {}
+    # The words behind the variables are a whole prompt: they are not taken apart.
+    parts = split(words[0]) if len(words) == 1 else [(word, 0) for word in words]
     found = {}
-    for part in parts:
+    for part, end in parts:
+        if end < 0:  # a quote that is never closed: the shell's to complain
+            return {}
         name, equals, value = part.partition("=")
         if equals and name.isidentifier():
             found[name] = value
@@ -74,7 +72,7 @@ def _before_command(words: Sequence[str]) -> dict[str, str]:
     return {name: value for name, value in found.items() if name in _WHO}
 
 
-def spawn(call: Call, command: Command, argv: Sequence[bytes]) -> Spawn | Respawn | None:
+def spawn(call: "Call", command: "Command", argv: "Sequence[bytes]") -> "Spawn | Respawn | None":
     """Return the job of a new-session or respawn-pane, None for a session that is no agent's."""
     if command.name == "respawn-pane":
         return Respawn(call, command, argv)
@@ -87,10 +85,10 @@ class Spawn:
 
     def __init__(
         self,
-        call: Call,
-        command: Command,
-        given: Mapping[str, str],
-        argv: Sequence[bytes],
+        call: "Call",
+        command: "Command",
+        given: "Mapping[str, str]",
+        argv: "Sequence[bytes]",
         *,
         session: str = "",
     ) -> None:
@@ -99,6 +97,7 @@ class Spawn:
         self._env = call.plan.telemetry.config.env
         self._handle: run.RunHandle | None = None
         self._old: Place | None = None
+        self._git: Asked | None = None
 
     @property
     def session(self) -> str:
@@ -116,14 +115,14 @@ class Spawn:
             self._command.name != "new-session" or ("d" in flags and "A" not in flags and "t" not in flags)
         )
 
-    def before(self) -> Sequence[str]:
+    def before(self) -> "Sequence[str]":
         """Draft the session's run; return the words that hand it on."""
         entry = index.look(self._call.journal, index.HOOKS, self._given.get("BD_ACTOR", "")) or {}
         self._handle = self.draft(entry)
         self._old = place_of(self._call.journal, self._handle.trace_id)
         return self.words(self._handle)
 
-    def words(self, handle: run.RunHandle) -> Sequence[str]:
+    def words(self, handle: run.RunHandle) -> "Sequence[str]":
         """Return `-e NAME=VALUE` for all that the session gets of ours, nothing where that is too long."""
         present = self._present()
         told = run.session_env(handle, {**self._env, **self._foreign(present)})
@@ -132,15 +131,23 @@ class Spawn:
         variables |= receiver.variables(receiver.address(telemetry), {**present, **self._given})
         stale = [name for name in _OF_ONE_SESSION if present.get(name)]
         variables |= {name: "" for name in stale if name not in variables and name not in self._given}
-        for chosen in (variables, own_context_only(variables)):
+        for chosen in (variables, run.own_context_only(variables)):
             words = _options(chosen)
-            if self._size + sum(len(word.encode(*TEXT)) + 1 for word in words) <= terminal.ARGUMENT_LIMIT:
+            if self._size + sum(len(word.encode(*TEXT)) + 1 for word in words) <= ARGUMENT_LIMIT:
                 return words
         self._call.note("too long for tmux: the session gets no context")
         return ()
 
     def load(self) -> None:
-        """Do nothing: all is loaded."""
+        """Ask git where the session works, while tmux starts it."""
+        if self._handle is not None and self._is_told and self._old is None:
+            words = head.question(str(self._handle.info["work_dir"]))
+            git = real("git", posix.environ.get(b"PATH"))  # no shim: what we ask ourselves is not seen
+            self._git = Asked([git, *words], head.SECONDS, without=head.ELSEWHERE)
+
+    def _told_by_git(self) -> dict[str, str]:
+        code, said = self._git.answer() if self._git is not None else (1, b"")
+        return {} if code else head.read(said.decode("utf-8", "replace"))
 
     def after(self, error: str) -> None:
         """Make the run of a session that is there now; of one that is not, the run that failed."""
@@ -152,7 +159,7 @@ class Spawn:
             handle = run.handle_of(call.journal, self._old.info)
         if error:
             if self._old is None:
-                run.write_run(handle, self._env)
+                run.write_run(handle, self._told_by_git())
                 not_started(handle, f"tmux: {error}")
             return
         is_new = self._command.name == "new-session"
@@ -165,10 +172,10 @@ class Spawn:
             pipe(call, handle.trace_id, found)
         wake(call.plan.telemetry, PROGRAM, at_once=True)
 
-    def _record(self, handle: run.RunHandle, found: Mapping[str, str] | None) -> None:
+    def _record(self, handle: run.RunHandle, found: "Mapping[str, str] | None") -> None:
         """Write the records of a session that has begun; its end too, where tmux has it no more."""
         instantiated = bool(self._command.words)
-        run.write_run(handle, self._env)
+        run.write_run(handle, self._told_by_git())
         if found is not None:
             run.write_pane(handle, pane_json(found, int(instantiated)))
         run.record_start(handle, instantiated=instantiated)
@@ -178,27 +185,26 @@ class Spawn:
 
     def _present(self) -> dict[str, str]:
         """Return the environment that the session has anyway: the server's, else what a new one gets."""
-        code, said = self._call.tmux.ask("show-environment", "-g")
-        if code:
+        known = self._call.tmux.environment()
+        if known is None:
             whole = {name.encode(*TEXT): value.encode(*TEXT) for name, value in self._call.tmux.env.items()}
             return {name.decode(*TEXT): value.decode(*TEXT) for name, value in without_context(whole).items()}
-        pairs = [line.partition("=") for line in said.splitlines() if not line.startswith("-")]
-        return {name: value for name, equals, value in pairs if equals}
+        return known
 
-    def _foreign(self, present: Mapping[str, str]) -> dict[str, str]:
+    def _foreign(self, present: "Mapping[str, str]") -> dict[str, str]:
         """Return the resource attributes that the session's own start from."""
         name = carrier.RESOURCE_ATTRIBUTES
         text = self._given.get(name) or self._env.get(name) or present.get(name)
         return {name: text} if text else {}
 
-    def draft(self, entry: Mapping[str, str], run_id: str = "") -> run.RunHandle:
+    def draft(self, entry: "Mapping[str, str]", run_id: str = "") -> run.RunHandle:
         """Return the session's run, which is nowhere written yet; `run_id` where it is known already."""
         given, call = self._given, self._call
         role = given.get("GT_ROLE") or next(
             (role for role, name in roles.NAME_VARIABLES.items() if given.get(name)), ""
         )
         named = next((given[name] for name in roles.NAME_VARIABLES.values() if given.get(name)), "")
-        work_dir = self._command.value("c") or os.getcwd()
+        work_dir = self._command.value("c") or posix.getcwd()
         env = {**self._env, **({"GT_ROOT": given["GT_ROOT"]} if given.get("GT_ROOT") else {})}
         return run.create_run(
             call.journal,
@@ -215,8 +221,8 @@ class Spawn:
             given={
                 name: value for name, value in given.items() if name in roles.IDENTITY_VARIABLES and value
             },
-            spawner={**processes.describe(os.getpid()), "tmux": True, "socket": call.tmux.socket},
-            shims=shimmed(os.environb.get(b"PATH")),
+            spawner={**processes.describe(posix.getpid()), "tmux": True, "socket": call.tmux.socket},
+            shims=shimmed(posix.environ.get(b"PATH")),
             written=False,
         )
 
@@ -224,13 +230,13 @@ class Spawn:
 class Respawn:
     """A respawn-pane: the agent's process of a session that is there, or one more of them."""
 
-    def __init__(self, call: Call, command: Command, argv: Sequence[bytes]) -> None:
+    def __init__(self, call: "Call", command: "Command", argv: "Sequence[bytes]") -> None:
         self._call, self._command, self._argv = call, command, argv
         self._given = variables_of(command)
         self._place: Place | None = None
         self._made: Spawn | None = None
 
-    def before(self) -> Sequence[str]:
+    def before(self) -> "Sequence[str]":
         """Look whose pane it is; an agent's that is in no run yet gets one, and every agent its variables.
 
         An earlier respawn-pane's are not the session's, and gt may have given that another GT_RUN since.
@@ -247,7 +253,9 @@ class Respawn:
         return spawn.before()
 
     def load(self) -> None:
-        """Do nothing: all is loaded."""
+        """Do for a run of its own what a new session's does."""
+        if self._made is not None:
+            self._made.load()
 
     def after(self, error: str) -> None:
         """Record the process that was started; in a run that had one before, with a mark."""
@@ -266,7 +274,7 @@ class Respawn:
         if found is not None:
             pipe(call, handle.trace_id, found)
 
-    def _found(self) -> tuple[Place | None, str]:
+    def _found(self) -> "tuple[Place | None, str]":
         """Return the run of the pane, which may have been closed when its agent died, and the session."""
         place = self._call.find(self._command.value("t"))
         if place is not None:
@@ -278,7 +286,7 @@ class Respawn:
         run_id = registry.run_for_pane(found["socket"], found["server_pid"], found["pane"])
         return place_of(self._call.journal, run_id or ""), found["session"]
 
-    def _is_over(self, place: Place, session: str) -> bool:
+    def _is_over(self, place: "Place", session: str) -> bool:
         """Return whether a pane's run has ended, and nothing says that what is to come is of it.
 
         gt tells every session but a crew's which run it is: then that goes on, closed or not. Any other is a
@@ -292,10 +300,10 @@ class Respawn:
 
 
 def respawned(
-    call: Call,
+    call: "Call",
     handle: run.RunHandle,
-    found: Mapping[str, str] | None,
-    given: Mapping[str, str],
+    found: "Mapping[str, str] | None",
+    given: "Mapping[str, str]",
     *,
     started: bool = True,
 ) -> None:
@@ -316,20 +324,22 @@ def respawned(
     wake(call.plan.telemetry, PROGRAM)
 
 
-def pane_json(found: Mapping[str, str], agents: int) -> dict[str, str]:
+def pane_json(found: "Mapping[str, str]", agents: int) -> dict[str, str]:
     """Return pane.json of a pane that tmux described, in which so many agent processes have been started."""
-    return {**terminal.pane_json(found), "agents": str(agents)}
+    return {**processes.describe_pane(found), "agents": str(agents)}
 
 
-def pipe(call: Call, run_id: str, found: Mapping[str, str]) -> None:
+def pipe(call: "Call", run_id: str, found: "Mapping[str, str]") -> None:
     """Let what a pane shows be recorded, where that is asked for and nothing reads it already."""
     settings = call.plan.telemetry.config
     if settings.flag("GT_LOG_PANE_OUTPUT") and found.get("piped") != "1":
-        command = tmux_output.command(call.journal, run_id, settings)
+        from gastown_tracing.shims.tmux.output import command as recorder  # where it is asked for
+
+        command = recorder(call.journal, run_id, settings)
         call.tmux.ask("pipe-pane", "-o", "-t", found["pane"], command)
 
 
-def _options(variables: Mapping[str, str]) -> list[str]:
+def _options(variables: "Mapping[str, str]") -> list[str]:
     words = []
     for name, value in variables.items():
         pair = f"{name}={value}"

@@ -13,6 +13,9 @@ WANTED = """
 #: Of those, the ones that are wanted only with a word behind them that begins so.
 BEHIND = {"set-environment": "GT_WORK_", "set-hook": "pane-died"}
 
+#: Of those, the ones that are never wanted where this flag is the first: it is the server's environment.
+BUT_FIRST = {"set-environment": "g"}
+
 #: Options before the command that take a value: the rest of their word or the next one (getopt in tmux.c).
 GLOBAL_VALUES = "L S T c f"
 #: Options before the command after which tmux runs none: the version, help, a shell.
