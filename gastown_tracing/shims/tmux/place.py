@@ -66,6 +66,7 @@ class Tmux:
         """Drop what has been asked ahead, where nobody wants to know it any more."""
         if self._ahead is not None:
             self._ahead.drop()
+            self._ahead = None
 
     def environment(self) -> "dict[str, str] | None":
         """Return what the server hands to every session, None where there is no server. Raises OSError."""

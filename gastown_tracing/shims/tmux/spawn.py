@@ -143,7 +143,10 @@ class Spawn:
         if self._handle is not None and self._is_told and self._old is None:
             words = head.question(str(self._handle.info["work_dir"]))
             git = real("git", posix.environ.get(b"PATH"))  # no shim: what we ask ourselves is not seen
-            self._git = Asked([git, *words], head.SECONDS, without=head.ELSEWHERE)
+            try:
+                self._git = Asked([git, *words], head.SECONDS, without=head.ELSEWHERE)
+            except OSError:
+                return  # without git nothing is known of it
 
     def _told_by_git(self) -> dict[str, str]:
         code, said = self._git.answer() if self._git is not None else (1, b"")
@@ -245,6 +248,7 @@ class Respawn:
         if self._place is not None and self._is_over(self._place, session):
             self._place = None
         if not any(self._given.get(name) for name in AGENT):
+            self._call.tmux.forget()
             return ()
         spawn = Spawn(self._call, self._command, self._given, self._argv, session=session)
         if self._place is not None:
