@@ -1,6 +1,5 @@
 """Making the bundle: the modules of the fast path in files that are read at one go (`main`)."""
 
-import ast
 import marshal
 import posix
 from errno import EACCES
@@ -41,31 +40,12 @@ def _module(root: str, name: str) -> "tuple[str, str, int, int, CodeType]":
 
 
 def _compiled(root: str, file: str) -> "CodeType":
+    from gastown_tracing.shims.bare import (
+        compiled,
+    )  # slow to load, and nobody waits for it but who makes a bundle
+
     with open(f"{root}/{file}", encoding="utf-8") as stream:
-        tree = _Bare().visit(ast.parse(stream.read()))
-    # Without docstrings either: together they are a good third of what would have to be loaded.
-    return compile(ast.fix_missing_locations(tree), f"{root}/{file}", "exec", dont_inherit=True, optimize=2)
-
-
-class _Bare(ast.NodeTransformer):
-    """Leaves out what only type checkers read: annotations, and what is below `if TYPE_CHECKING`."""
-
-    def visit_arg(self, node: ast.arg) -> ast.arg:
-        node.annotation = None
-        return node
-
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.FunctionDef:  # ast's name
-        node.returns = None
-        self.generic_visit(node)
-        return node
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.stmt:  # the same
-        value = node.value
-        return ast.copy_location(ast.Pass() if value is None else ast.Assign([node.target], value), node)
-
-    def visit_If(self, node: ast.If) -> "ast.If | list[ast.stmt]":  # the same
-        self.generic_visit(node)
-        return node.orelse if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" else node
+        return compiled(stream.read(), f"{root}/{file}")
 
 
 def _save(file: str, code: bytes) -> None:

@@ -113,7 +113,7 @@ case $_gt_trace_rest in
 *\\~*) ;;
 *":${{0%/*}}:"?*)
   _gt_trace_path=$PATH PATH=${{_gt_trace_rest#*":${{0%/*}}:"}}
-  hash {program} 2>/dev/null && _gt_trace_real=${{BASH_CMDS[{program}]}}
+  hash {program} 2>&- && _gt_trace_real=${{BASH_CMDS[{program}]}}
   PATH=$_gt_trace_path
   if [ -n "$_gt_trace_real" ] && [ -r "$_gt_trace_real" ]; then
     IFS= read -r -n 2 _gt_trace_line <"$_gt_trace_real"

@@ -102,6 +102,7 @@ GROUPS = {
     "pane": ("propagation.tmux",),
     "sessions": ("gastown_tracing.sessions",),
     "tmux": (
+        "gastown_tracing.shims.waiting",
         "gastown_tracing.sessions.documents",
         "gastown_tracing.shims.tmux",
         "gastown_tracing.shims.tmux.table",

@@ -7,12 +7,13 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gastown_tracing.events.registry import EVENTS
 from gastown_tracing.journal.index import KINDS
 from gastown_tracing.masking import command_words, subcommand
+from gastown_tracing.shims.exec import TELLING
 from gastown_tracing.shims.lines import bd_table, git_table, gt_table
 from gastown_tracing.shims.lines.classify import classify
 from gastown_tracing.shims.lines.seen import BD, SLING, UNREAD, Seen
@@ -129,6 +130,22 @@ def test_any_words_have_an_answer(program: str, line: list[str]) -> None:
     """Whatever an agent types: no exception, and nothing that the registry does not know."""
     sound(program, classify(program, line))
     assert classify("tmux", line) is None
+
+
+@given(line=LINES)
+def test_what_matters_before_bd_runs_is_told_by_a_word(line: list[str]) -> None:
+    """A command line without any of the telling words is looked at only once it runs: nothing is missed."""
+    assume(TELLING.isdisjoint(line))
+    seen = classify("bd", line)
+    assert seen is not None
+    assert (seen.reads, seen.daemon) == (UNREAD, False)
+
+
+def test_the_telling_words_have_all_names_of_their_commands() -> None:
+    """Those of commands that leave a daemon, or whose output is read, by whatever name they are called."""
+    assert {command.split()[0] for command in bd_table.DAEMONS} <= TELLING
+    assert {alias for alias, name in bd_table.ALIASES.items() if name in TELLING} <= TELLING
+    assert {"create", "close", "show", "update", "mol"} <= TELLING
 
 
 @given(

@@ -333,6 +333,8 @@ def test_the_fast_path_loads_no_heavy_module(env: Env) -> None:
         env={**env, "GT_OTEL_DEBUG": "1"},  # else stderr is let go of when the command runs
         capture_output=True, text=True, check=True,
     ).stderr  # fmt: skip
+    # What makes the bundle comes last.
+    ours = ours.partition(" gastown_tracing.shims.bundle\n")[0].rpartition("\n")[0]
     names = [{line.rpartition("|")[2].strip() for line in text.splitlines()} for text in (base, ours)]
     added = {name for name in names[1] - names[0] if not name.startswith(("gastown_tracing", "propagation"))}
     assert added <= {"_signal", "errno", "fcntl", "gc", "marshal", "posix", "time"}
@@ -386,7 +388,7 @@ def test_a_changed_module_is_not_taken_from_the_bundle(installed: tuple[list[str
     assert "changed: gt-trace exec" in done.stderr
 
 
-@pytest.mark.parametrize("part", ["", "options", "record"])
+@pytest.mark.parametrize("part", ["", "options", "following"])
 @pytest.mark.parametrize("damage", ["", "short", "zeros", "other"])
 def test_a_damaged_bundle_is_not_used(
     damage: str, part: str, installed: tuple[list[str], Path], env: Env

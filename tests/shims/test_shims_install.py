@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,7 +111,7 @@ def test_install_is_idempotent_and_whole(home: Home) -> None:
 
 
 def test_the_shims_are_of_the_interpreter_that_installs_them(home: Home, tmp_path: Path) -> None:
-    """From a virtual environment: its base interpreter runs; a relay is started by its own."""
+    """From a virtual environment: its base interpreter, or the system's, runs; a relay is its own's."""
     home("install")
     text = (home.shims / "bd" / "bd").read_text()
     assert f"exec {PYTHON} -I -S -E" in text
@@ -118,6 +119,27 @@ def test_the_shims_are_of_the_interpreter_that_installs_them(home: Home, tmp_pat
     spy(home.shims / "bd" / "bd", tmp_path / "mark")
     run(["bd", "ready"], home.env, home.path, home.town)
     assert (tmp_path / "mark").exists()
+
+
+def test_the_interpreter_is_one_that_was_built_for_speed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Our own where it is; else the system's, if there is one that can run the fast path."""
+    own = os.path.realpath(sys.executable), sys.implementation.cache_tag
+    system = script(tmp_path / "python3", "echo cpython-399 3 99")
+    monkeypatch.setattr(launcher, "SYSTEM", str(system))
+    for built_with, said, chosen in (
+        ("'--enable-optimizations'", "cpython-399 3 99", own),
+        ("'--enable-shared'", "cpython-399 3 99", (str(system), "cpython-399")),
+        ("'--enable-shared'", "cpython-310 3 10", own),
+        ("'--enable-shared'", "pypy311-pp73 3 11", own),
+        ("'--enable-shared'", "what", own),
+    ):
+        monkeypatch.setattr(sysconfig, "get_config_var", {"CONFIG_ARGS": built_with}.get)
+        script(system, f"echo {said}")
+        assert launcher.interpreter.__wrapped__() == chosen
+    system.unlink()
+    assert launcher.interpreter.__wrapped__() == own
 
 
 def test_outside_a_town_no_journal_is_made(home: Home, tmp_path: Path) -> None:

@@ -21,14 +21,14 @@ import sys
 before = set(sys.modules)
 root, told, *words = sys.argv[1:]
 sys.path.insert(0, root)
-from gastown_tracing.shims import child, exec
-ends = child.exit_as
+from gastown_tracing.shims import child, exec, waiting
+ends = waiting.exit_as
 def say(status):
     files = {name: getattr(sys.modules[name], "__file__", None) or "" for name in set(sys.modules) - before}
     with open(told, "w") as stream:
         stream.writelines(f"{name} {file}\\n" for name, file in files.items())
     ends(status)
-child.exit_as = say
+waiting.exit_as = say
 exec.run_launched("-", ["--shim", "tmux", "--file", *words], child.block_signals(), "")
 """
 
@@ -44,7 +44,7 @@ COMMANDS = {
 }
 
 
-BUNDLED = {name for group in GROUPS for name in group}
+BUNDLED = {name for part in GROUPS.values() for name in part}
 
 
 def line(town: Town, command: str, agent: str) -> list[str]:

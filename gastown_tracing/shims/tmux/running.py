@@ -7,7 +7,7 @@ environment, which a server keeps for ever. Who waits for tmux finds the registr
 import posix
 
 from gastown_tracing.identity import NAMED
-from gastown_tracing.shims import child
+from gastown_tracing.shims import child, waiting
 from gastown_tracing.shims.plan import TEXT, debug, decode, describe, make
 from gastown_tracing.shims.tmux.line import Command, Line, parse
 
@@ -70,8 +70,6 @@ def run(request: "Request", caller: child.Caller) -> "NoReturn":
         from gastown_tracing.shims.exec import cannot_run  # as for any command
 
         posix._exit(cannot_run(request, error))
-    from gastown_tracing.shims import waiting  # while tmux runs already
-
     _each(jobs, call, lambda job: job.load())
     status = waiting.wait(pid)
     code = posix.waitstatus_to_exitcode(status)
