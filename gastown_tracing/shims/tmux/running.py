@@ -203,7 +203,12 @@ class _Prompt(_Aimed):
 
     def load(self) -> None:
         if self.place is not None:
-            import gastown_tracing.shims.tmux.prompt  # noqa: F401  # loaded is all that it has to be
+            from gastown_tracing.shims.tmux.keys import SENDING, read
+
+            if any(what == SENDING for what, _ in read(self.command)):
+                import gastown_tracing.shims.tmux.prompt_span  # loaded is all that it has to be
+            else:
+                import gastown_tracing.shims.tmux.prompt  # noqa: F401  # the same
 
     def record(self, place: "Place", error: str) -> None:
         from gastown_tracing.shims.tmux.keys import read
