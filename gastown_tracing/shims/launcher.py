@@ -105,8 +105,8 @@ _RETURNED = """\
     esac
   fi
 """
-#: The same in most cases, by bash's own search: our folder stands on PATH as we were called, and the first
-#: program behind it is no script.
+#: What `_FIND` finds, in most cases by bash's own search, which is quicker: where our folder stands on PATH
+#: as we were called, and the first program behind it is no script. It says nothing: stderr is closed meanwhile.
 _FIND_FAST = """\
 _gt_trace_real= _gt_trace_told= _gt_trace_rest=:$PATH
 case $_gt_trace_rest in

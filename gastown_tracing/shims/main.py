@@ -281,7 +281,7 @@ def read(root: str, part: str) -> "Modules":
         descriptor = posix.open(path(root, part), posix.O_RDONLY | posix.O_CLOEXEC)
         data = posix.read(descriptor, 1 << 24)
         posix.close(descriptor)
-        found = marshal.loads(data[16:]) if data[:16] == header(len(data) - 16) else ()  # noqa: S302  # ours
+        found = marshal.loads(memoryview(data)[16:]) if data[:16] == header(len(data) - 16) else ()  # noqa: S302  # ours
     except (OSError, ValueError, EOFError, TypeError, OverflowError):
         return ()
     return found if isinstance(found, tuple) else ()
