@@ -106,7 +106,7 @@ _RETURNED = """\
   fi
 """
 #: What `_FIND` finds, in most cases by bash's own search, which is quicker: where our folder stands on PATH
-#: as we were called, and the first program behind it is no script. Stderr is closed meanwhile: nothing is said.
+#: as we were called, and the first program behind it is no script. Stderr is closed: nothing is said.
 _FIND_FAST = """\
 _gt_trace_real= _gt_trace_told= _gt_trace_rest=:$PATH
 case $_gt_trace_rest in
