@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from gastown_tracing.events.schema import Value
     from gastown_tracing.shims.lines.seen import Seen
+    from gastown_tracing.shims.main import Ahead
     from gastown_tracing.shims.plan import Plan
     from gastown_tracing.shims.tee import Reading
 
@@ -83,16 +84,26 @@ class Begun:
     """A command that is about to run: its span's id, when that begins, and how its output is read.
 
     `start_ns` is of the Unix epoch and `started` of the monotonic clock, in ns. `pid` is 0 where it could not
-    be run, and `code` then the exit code that says why.
+    be run, and `code` then the exit code that says why. `slot` is where to note what it was handed, if at
+    all.
     """
 
-    __slots__ = ("code", "pid", "reading", "span_id", "start_ns", "started")
+    __slots__ = ("code", "pid", "reading", "slot", "span_id", "start_ns", "started")
 
     def __init__(self, span_id: str, reading: "Reading | None") -> None:
         self.span_id = span_id
         self.reading = reading
         self.start_ns, self.started = time.time_ns(), time.monotonic_ns()
         self.pid = self.code = 0
+        self.slot = ""
+
+    @classmethod
+    def ahead(cls, span_id: str, pid: int, start_ns: int) -> "Begun":
+        """Return a command that runs since `start_ns`."""
+        begun = cls(span_id, None)
+        begun.started -= begun.start_ns - start_ns
+        begun.pid, begun.start_ns = pid, start_ns
+        return begun
 
 
 def from_shim(arguments: "Sequence[str]") -> Request:
@@ -111,8 +122,10 @@ def _parsed(arguments: "Sequence[str]") -> Request:
     return parse(arguments)
 
 
-def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle: str) -> "NoReturn":
-    """Do what the launcher asks.
+def run_launched(
+    stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle: str, ahead: "Ahead | None" = None
+) -> "NoReturn":
+    """Do what the launcher asks; `ahead` is the command where the launcher has started it.
 
     `stat` is the line of /proc/self/stat that the launcher read before Python started, or `-`: its fields 32
     and 33 are the bit masks of blocked and ignored signals (proc_pid_stat(5)). `bundle` names the root below
@@ -123,15 +136,21 @@ def run_launched(stat: str, arguments: "Sequence[str]", mask: "set[int]", bundle
         blocked, ignored = int(fields[29]), int(fields[30])
         # bash unblocks SIGCHLD.
         mask = mask | {number for number in range(1, 32) if blocked >> (number - 1) & 1}
-        run(arguments, child.Caller(mask, ignored), bundle)
-    run(arguments, child.Caller(mask), bundle)
+        run(arguments, child.Caller(mask, ignored), bundle, ahead)
+    run(arguments, child.Caller(mask), bundle, ahead)
 
 
-def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "NoReturn":
+def run(
+    arguments: "Sequence[str]", caller: child.Caller, bundle: str = "", ahead: "Ahead | None" = None
+) -> "NoReturn":
     """Run the command that the options name, record it, and end as it ended.
 
-    `bundle` asks for the bundle below that root to be made afterwards.
+    `bundle` asks for the bundle below that root to be made afterwards. `ahead` is the command where it runs
+    already.
     """
+    slot = ""
+    if arguments[:1] == ["--slot"]:
+        slot, arguments = arguments[1], arguments[2:]
     try:
         request = from_shim(arguments) if arguments[:1] == ["--shim"] else _parsed(arguments)
     except UsageError as error:
@@ -145,15 +164,17 @@ def run(arguments: "Sequence[str]", caller: child.Caller, bundle: str = "") -> "
     plan = None
     try:
         if not request.program or request.seen is not None or request.unseen:
-            plan = make(decode(request.environ), PROGRAM)
+            plan = make(decode(request.environ), PROGRAM, trace_id=ahead[0] if ahead else "")
         if request.program and plan is not None and not (plan.resolution.run_id or plan.telemetry.town_root):
             plan = None  # outside a run a shim records only what belongs to a town
     except Exception as error:  # the command must run whatever is wrong with us
         debug(PROGRAM, f"not recorded: {describe(error)}")
-    if plan is None:
+    if ahead is not None:
+        _follow(request, caller, plan, Begun.ahead(*ahead[1:]), bundle)
+    elif plan is None:
         _replace(request, caller)
     else:
-        _trace(request, caller, plan, bundle)
+        _trace(request, caller, plan, bundle, slot)
 
 
 def _tmux(request: Request, caller: child.Caller) -> None:
@@ -173,15 +194,24 @@ def _replace(request: Request, caller: child.Caller) -> "NoReturn":
         posix._exit(cannot_run(request, error))  # as a shell would
 
 
-def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str) -> "NoReturn":
+def _trace(request: Request, caller: child.Caller, plan: "Plan", bundle: str, slot: str) -> "NoReturn":
     begun = Begun(new_span_id(), _reading(request, plan))
+    begun.slot = slot
     _start(request, caller, plan, begun)
-    try:
-        from gastown_tracing.shims.following import follow  # while the command runs already
+    _follow(request, caller, plan, begun, bundle)
 
+
+def _follow(
+    request: Request, caller: child.Caller, plan: "Plan | None", begun: Begun, bundle: str
+) -> "NoReturn":
+    try:
+        from gastown_tracing.shims.following import follow, leave  # while the command runs already
+
+        if plan is None:
+            leave(begun)
         follow(request, plan, begun, bundle)
     except Exception as error:  # in the middle of an upgrade, say
-        debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
+        debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry if plan is not None else None)
         caller.restore()
         status = posix.waitpid(begun.pid, 0)[1] if begun.pid else begun.code << 8
         posix._exit(posix.waitstatus_to_exitcode(status) & 0xFF)

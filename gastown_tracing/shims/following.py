@@ -37,6 +37,12 @@ def follow(request: "Request", plan: "Plan", begun: "Begun", bundle: str) -> "No
     waiting.exit_as(status)
 
 
+def leave(begun: "Begun") -> "NoReturn":
+    """Record nothing of a command that runs already, and end as it ends."""
+    waiting.let_go(False)
+    waiting.exit_as(waiting.wait(begun.pid))
+
+
 def _let_go(plan: "Plan", reading: "Reading | None") -> None:
     try:
         if reading is not None:
@@ -70,6 +76,10 @@ def _close(record: "Record", request: "Request", plan: "Plan", begun: "Begun", s
     try:
         record.close(begun.start_ns + time.monotonic_ns() - begun.started, status, begun.reading)
         _meet(request, plan)
+        if begun.slot:
+            from gastown_tracing.shims.handover import note  # once for each environment of a run
+
+            note(request, plan, begun)
         wake(plan.telemetry, PROGRAM)
     except Exception as error:
         debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)

@@ -30,7 +30,7 @@ def handed(request: "Request", plan: "Plan", span_id: str) -> dict[bytes, bytes]
     if request.seen is not None and request.seen.daemon:
         changed = without_context(env)
     else:
-        changed = _with_context(request, plan, span_id)
+        changed = context(request, plan, span_id)
     if request.program in EXPORTING:
         changed.update(_towards_receiver(request.program, plan.telemetry))
     environ = dict(request.environ)
@@ -42,7 +42,8 @@ def handed(request: "Request", plan: "Plan", span_id: str) -> dict[bytes, bytes]
     return environ
 
 
-def _with_context(request: "Request", plan: "Plan", span_id: str) -> dict[str, str]:
+def context(request: "Request", plan: "Plan", span_id: str) -> dict[str, str]:
+    """Return the environment, as text, of a command within the span `span_id`. Raises PropagationError."""
     env, resolution = plan.telemetry.config.env, plan.resolution
     ours = for_children(env, resolution.run_id, plan.work)
     span = SpanContext(resolution.trace_id, span_id, resolution.flags, resolution.tracestate)
@@ -57,17 +58,22 @@ def _towards_receiver(program: str, telemetry: "Telemetry") -> dict[str, str]:
 
     Nothing where there is no relay to receive.
     """
+    env, wanted = telemetry.config.env, exported(program, telemetry)
+    base = telemetry.config.set(RECEIVER).rstrip("/") if wanted else ""
+    if not base or not _relay_runs(telemetry.journal.root):
+        return {}
+    return {name: base + path for name, path in wanted.items() if env.get(name) != NO_ENDPOINT}
+
+
+def exported(program: str, telemetry: "Telemetry") -> dict[str, str]:
+    """Return what a program exports of itself: the path of each endpoint, by its variable."""
     env, native = telemetry.config.env, telemetry.config.flag("GT_OTEL_NATIVE")
     wanted: dict[str, str] = {}
     if program == "gt" and (native or any(_is_set(env, name) for name in GT_URLS)):
         wanted |= GT_URLS  # it takes a default for the one that is missing
     if native:
         wanted |= BD_URLS
-    wanted |= {name: path for name, path in {**GT_URLS, **BD_URLS}.items() if _is_set(env, name)}
-    base = telemetry.config.set(RECEIVER).rstrip("/") if wanted else ""
-    if not base or not _relay_runs(telemetry.journal.root):
-        return {}
-    return {name: base + path for name, path in wanted.items() if env.get(name) != NO_ENDPOINT}
+    return wanted | {name: path for name, path in {**GT_URLS, **BD_URLS}.items() if _is_set(env, name)}
 
 
 def _is_set(env: "Mapping[str, str]", name: str) -> bool:

@@ -15,7 +15,7 @@ import sys
 import sysconfig
 
 from gastown_tracing._version import VERSION
-from gastown_tracing.shims import real, table
+from gastown_tracing.shims import ahead, real, table
 from gastown_tracing.shims.main import PROGRAM
 from gastown_tracing.shims.main import path as bundle
 
@@ -62,10 +62,19 @@ _PYTHON = """\
 if [ -r /proc/self/stat ]; then IFS= read -r _gt_trace_stat </proc/self/stat; else _gt_trace_stat=-; fi
 if [ -x {python} ] && [ -r {main} ]; then
   {execfail}
-  exec {python} -I -S -E -X utf8 -c {loader} {bundle} {main} "$_gt_trace_stat" {options}"$@"
+  {ahead}exec {command} {options}"$@"
 fi
 # The interpreter or the package is gone: the command as it is.
 """
+
+#: Starts Python; in bash where a command may be started ahead of it, which happens first if it can.
+_COMMAND = '{python} -I -S -E -X utf8 -c {loader} {bundle} {main} "$_gt_trace_stat"'
+_WORDS = '"${_gt_trace_python[@]}"'
+_AHEAD = f"""\
+_gt_trace_python=({_COMMAND})
+  if [ -n "$_gt_trace_journal" ]; then _gt_trace_look "$@"; fi
+  if [ -n "$_gt_trace_span" ]; then _gt_trace_ahead "$@"; fi
+  """
 
 TEMPLATE = f"""\
 #!{{shell}}
@@ -166,10 +175,12 @@ case ${GT_ROOT-} in
     _gt_trace_up=$_gt_trace_up/..
   done ;;
 esac
-_gt_trace_on=
+_gt_trace_on= _gt_trace_journal=
 if [ -n "$_gt_trace_town${GT_RUN-}${BAGGAGE-}${TRACEPARENT-}${TMUX_PANE-}${GT_SESSION-}" ]; then
   case ${GT_OTEL_JOURNAL-} in
-  /*) if [ -e "$GT_OTEL_JOURNAL/on" ] || ! [ -e "$GT_OTEL_JOURNAL/VERSION" ]; then _gt_trace_on=1; fi ;;
+  /*)
+    _gt_trace_journal=$GT_OTEL_JOURNAL
+    if [ -e "$GT_OTEL_JOURNAL/on" ] || ! [ -e "$GT_OTEL_JOURNAL/VERSION" ]; then _gt_trace_on=1; fi ;;
   ?*) _gt_trace_on=1 ;;
   *)
     _gt_trace_on=${GT_OTEL_TRACES_URL-}${GT_OTEL_METRICS_URL-}${GT_OTEL_LOGS_URL-}
@@ -184,7 +195,10 @@ if [ -n "$_gt_trace_town${GT_RUN-}${BAGGAGE-}${TRACEPARENT-}${TMUX_PANE-}${GT_SE
     *) _gt_trace_name=${_gt_trace_town##*/}- ;;
     esac
     for _gt_trace_file in "$_gt_trace_state/gastown-tracing/$_gt_trace_name"*/on; do
-      if [ -e "$_gt_trace_file" ]; then _gt_trace_on=1; fi
+      [ -e "$_gt_trace_file" ] || continue
+      # Of two, Python knows which it is.
+      _gt_trace_on=1 _gt_trace_journal=${_gt_trace_journal:+?}
+      _gt_trace_journal=${_gt_trace_journal:-${_gt_trace_file%/on}}
     done ;;
   esac
 fi
@@ -219,26 +233,36 @@ fi
 def text() -> str:
     """Return the launcher of this interpreter and this package that is called like `gt-trace exec`."""
     shell = found_shell()
-    return TEMPLATE.format(shell=shell, options="", **pieces(shell))
+    parts = pieces(shell)
+    return TEMPLATE.format(shell=shell, ahead="", command=_COMMAND.format(**parts), options="", **parts)
 
 
 def shim(program: str, shell: str = "") -> str:
     """Return the shim of a program: `shell` runs it, by default the one that is found here."""
     shell = shell or found_shell()
-    execute = (
-        f'exec -a {program} "$_gt_trace_real" "$@"' if "bash" in shell else 'exec "$_gt_trace_real" "$@"'
-    )
+    in_bash = "bash" in shell
+    execute = f'exec -a {program} "$_gt_trace_real" "$@"' if in_bash else 'exec "$_gt_trace_real" "$@"'
     rules = table.decide(program)
     unwanted = f'if [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else ""
     read = _READ_IN_BASH if "bash" in shell else _READ_IN_SH
     common = {"program": program, "mark": shlex.quote(MARK), "read": read, "returned": _RETURNED}
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
+    parts = pieces(shell)
+    python = {"ahead": "", "command": _COMMAND.format(**parts), "options": options, **parts}
+    functions = ""
+    if (
+        in_bash and program in ahead.PROGRAMS and "=" not in parts["python"]
+    ):  # env would take it for a variable
+        functions = ahead.text(program, execute=execute, options=options, command=_WORDS)
+        python["ahead"], python["command"] = _AHEAD.format(**parts), _WORDS
+        python["options"] = f'${{_gt_trace_slot:+--slot "$_gt_trace_slot"}} {options}'
     run = [
+        functions,
         "_gt_trace_run() {\n",
         _VERSION.format(**common) if program == "bd" else "",
         SWITCH,
         f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
-        _PYTHON.format(options=options, **pieces(shell)),
+        _PYTHON.format(**python),
         f"{execute}\n}}\n",
     ]
     found = 'if [ -n "$_gt_trace_real" ]; then _gt_trace_run "$@"; fi\n'

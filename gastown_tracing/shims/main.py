@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     #: Of each module: its name, the source's path below the root, that one's mtime in ns and size, its code.
     Modules = tuple[tuple[str, str, int, int, CodeType], ...]
+    #: A command that has been started before us: its trace ID, its span's id, its process id, and when it
+    #: began (Unix epoch, ns).
+    Ahead = tuple[str, str, int, int]
 else:
     import _signal  # the C half of signal
 
@@ -34,9 +37,18 @@ import posix
 import sys
 from _frozen_importlib import ModuleSpec
 
+_IDENTITY = ("gastown_tracing._version", "gastown_tracing.identity")
+_WRITING = ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer")
+_SCHEMA = (
+    "gastown_tracing.events.schema",
+    "gastown_tracing.events.outcomes",
+    "gastown_tracing.events.commands",
+    "gastown_tracing.events.values",
+    "gastown_tracing.events.semconv",
+)
+_ENTRY = ("gastown_tracing.shims.entry", "gastown_tracing.shims.record")
 _RUNS = (
-    "gastown_tracing.journal.otlp",
-    "gastown_tracing.journal.writer",
+    *_WRITING,
     "gastown_tracing.journal.making",
     "gastown_tracing.journal.index",
     "gastown_tracing.hooks.agents",
@@ -123,36 +135,24 @@ GROUPS = {
     "tee": ("gastown_tracing.shims.tee",),
     "waiting": ("gastown_tracing.shims.waiting",),
     "making": ("gastown_tracing.journal.making",),
-    "identity": ("gastown_tracing._version", "gastown_tracing.identity"),
-    "writing": ("gastown_tracing.journal.otlp", "gastown_tracing.journal.writer"),
+    "identity": _IDENTITY,
+    "writing": _WRITING,
     "events": ("gastown_tracing.events",),
-    "schema": (
-        "gastown_tracing.events.schema",
-        "gastown_tracing.events.outcomes",
-        "gastown_tracing.events.commands",
-        "gastown_tracing.events.values",
-        "gastown_tracing.events.semconv",
-    ),
+    "schema": _SCHEMA,
     "waking": ("gastown_tracing.shims.waking",),
+    "handover": ("gastown_tracing.shims.handover",),
     # What every traced command needs once it runs.
     "following": (
         "gastown_tracing.shims.waiting",
         "gastown_tracing.shims.waking",
         "gastown_tracing.shims.following",
-        "gastown_tracing._version",
-        "gastown_tracing.identity",
-        "gastown_tracing.journal.otlp",
-        "gastown_tracing.journal.writer",
+        *_IDENTITY,
+        *_WRITING,
         "gastown_tracing.events",
-        "gastown_tracing.events.schema",
-        "gastown_tracing.events.outcomes",
-        "gastown_tracing.events.commands",
-        "gastown_tracing.events.values",
-        "gastown_tracing.events.semconv",
-        "gastown_tracing.shims.entry",
-        "gastown_tracing.shims.record",
+        *_SCHEMA,
+        *_ENTRY,
     ),
-    "entry": ("gastown_tracing.shims.entry", "gastown_tracing.shims.record"),
+    "entry": _ENTRY,
     "panes": ("gastown_tracing.events.panes",),
     "registry": ("gastown_tracing.events.town", "gastown_tracing.events.registry"),
     "masking": ("gastown_tracing.words", "gastown_tracing.masking"),
@@ -313,10 +313,13 @@ def run(root: str, modules: "Modules", stat: str, arguments: list[str]) -> None:
     if program is not None:
         exec(program, {"__name__": "__main__", "MASK": MASK})  # noqa: S102  # our own source
         return
+    ahead = None
+    if arguments[:1] == ["--ahead"]:
+        ahead, arguments = started(arguments[1]), arguments[2:]
     try:
-        run_launched(stat, arguments, set(MASK), "" if modules else root)
-    except Exception:  # the same; once the command has started nothing is raised
-        without_us(arguments)
+        run_launched(stat, arguments, set(MASK), "" if modules else root, ahead)
+    except Exception:  # the same; once we have started the command nothing is raised
+        without_us(arguments, ahead)
 
 
 def _source(file: str) -> str:
@@ -324,8 +327,34 @@ def _source(file: str) -> str:
         return stream.read()
 
 
-def without_us(arguments: list[str]) -> "NoReturn":
-    """Become the command that these arguments of `gt-trace exec` name; exits with 127 where there is none."""
+def started(ahead: str) -> "Ahead | None":
+    """Return the command that the launcher has started before us, None where it could not.
+
+    `ahead` names its trace, its span, and the descriptor on which it says who it is: `ID:ID:NUMBER`.
+    """
+    MASK.clear()  # it was env(1) that blocked signals for us, in a process that had blocked none
+    trace_id, span_id, number = ahead.split(":")
+    said = b""
+    while b"\n" not in said:
+        more = posix.read(int(number), 64)
+        if not more:
+            posix.waitpid(-1, 0)
+            break
+        said += more
+    posix.close(int(number))
+    pid, _, seconds = said.decode().partition(" ")  # the decimal point is the locale's
+    if not said:
+        return None
+    return trace_id, span_id, int(pid), int("".join(filter(str.isdigit, seconds))) * 1000
+
+
+def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn":
+    """Become the command that these arguments of `gt-trace exec` name; exits with 127 where there is none.
+
+    Where it has been started `ahead`, end as it ends.
+    """
+    if arguments[:1] == ["--ahead"]:
+        ahead = started(arguments[1])
     rest, file = list(arguments), ""
     while rest and rest[0].startswith("-"):
         option = rest.pop(0)
@@ -337,6 +366,11 @@ def without_us(arguments: list[str]) -> "NoReturn":
     for number in (_signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGINT):
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, MASK)
+    if ahead is not None:
+        code = posix.waitstatus_to_exitcode(posix.waitpid(ahead[2], 0)[1])
+        if code < 0:
+            posix.kill(posix.getpid(), -code)
+        posix._exit(code & 0xFF)
     found = posix.environ.get(b"PATH", b"/bin:/usr/bin").decode("utf-8", "surrogateescape")
     if file:
         try:

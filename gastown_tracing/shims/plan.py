@@ -53,10 +53,11 @@ class Plan:
         self.noted = noted
 
 
-def make(env: dict[str, str], program: str, start_ns: int = 0) -> Plan | None:
+def make(env: dict[str, str], program: str, start_ns: int = 0, *, trace_id: str = "") -> Plan | None:
     """Return where to record what begins at `start_ns`, by default now; None for not at all. Reads only.
 
-    `program` is who speaks in debug notes. Raises OSError where the journal is somebody else's.
+    `program` is who speaks in debug notes. `trace_id` is a new trace's, by default a random one. Raises
+    OSError where the journal is somebody else's.
     """
     telemetry = load(env)
     journal = telemetry.journal
@@ -67,9 +68,10 @@ def make(env: dict[str, str], program: str, start_ns: int = 0) -> Plan | None:
     if not journal.owned() and path_exists(journal.root):  # and so is its config.json, readable or not
         raise OSError(EACCES, "belongs to another user", journal.root)
     from propagation.rules import resolve
+    from propagation.run import new_trace_id
     from propagation.work import WorkContext, in_force
 
-    resolution = resolve(env, PaneRegistry(journal))
+    resolution = resolve(env, PaneRegistry(journal), (lambda: trace_id) if trace_id else new_trace_id)
     for note in resolution.notes:
         debug(program, note, telemetry)
     if not resolution.sampled:

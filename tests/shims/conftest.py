@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from shell_kit import Done, Shell
+from shell_kit import RUN, Done, Shell
 from shim_kit import Shims
 from tmux_kit import Town
 
 from gastown_tracing.journal.layout import Journal
 from gastown_tracing.journal.otlp import Span
 from gastown_tracing.journal.reader import list_runs, read_loose, read_run
-from gastown_tracing.shims import launcher
+from gastown_tracing.shims import install, launcher
 
 
 @pytest.fixture
@@ -55,6 +55,31 @@ def any_shim(launcher_file: Path) -> Path:
     return file
 
 
+#: The shim of a bd that runs any command, and has run one before: it is started ahead of Python.
+ANY_AHEAD = """\
+#!/bin/bash -p
+[ /dev/fd/2 -ef "$0" ] && exec 2>&-
+export GT_RUN={run} GT_ROOT=/town PATH="{shims}:{real}:$PATH"
+# The first command makes the journal, which is news to the second.
+[ ! -e "${{GT_OTEL_JOURNAL%/*}}" ] || [ -e "$GT_OTEL_JOURNAL/runs/{run}" ] ||
+  {{ "{shims}/bd" true; "{shims}/bd" true; }} >/dev/null 2>&1 </dev/null
+exec "{shims}/bd" "$@"
+"""
+
+
+@pytest.fixture(scope="session")
+def any_ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a script that runs any command as bd's shim runs bd for the second time."""
+    folder = tmp_path_factory.mktemp("ahead")
+    real, file = folder / "real", folder / "any ahead"
+    real.mkdir()
+    shutil.copy("/usr/bin/env", real / "bd")
+    install.write(str(folder / "shims"), ["bd"])
+    file.write_text(ANY_AHEAD.format(run=RUN, real=real, shims=folder / "shims" / "bd"))
+    file.chmod(0o755)
+    return file
+
+
 @pytest.fixture(params=["launcher", "gt-trace"])
 def runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
     """Return the words before a command that has to be recorded: by the launcher, and by the console
@@ -62,10 +87,12 @@ def runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
     return words_before(request.param, launcher_file)
 
 
-@pytest.fixture(params=["launcher", "gt-trace", "tee"])
-def any_runner(request: pytest.FixtureRequest, launcher_file: Path, any_shim: Path) -> list[str]:
-    """Return the same, and what runs a command as a shim that reads its output."""
-    return [str(any_shim)] if request.param == "tee" else words_before(request.param, launcher_file)
+@pytest.fixture(params=["launcher", "gt-trace", "tee", "ahead"])
+def any_runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
+    """Return the same, and what runs a command as shims that read its output, or start it ahead of Python."""
+    if request.param in ("tee", "ahead"):
+        return [str(request.getfixturevalue("any_shim" if request.param == "tee" else "any_ahead"))]
+    return words_before(request.param, launcher_file)
 
 
 def words_before(kind: str, launcher_file: Path) -> list[str]:

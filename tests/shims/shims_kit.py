@@ -64,5 +64,5 @@ def spy(shim: Path, mark: Path) -> None:
     """Let a shim start a stand-in for Python, which says so in `mark`."""
     stand_in = script(mark.parent / f"python {shim.name}", f"echo started >>{shlex.quote(str(mark))}")
     text = shim.read_text()
-    assert shlex.quote(PYTHON) in text
-    shim.write_text(text.replace(f" {shlex.quote(PYTHON)} ", f" {shlex.quote(str(stand_in))} "))
+    assert f"{shlex.quote(PYTHON)} -I" in text
+    shim.write_text(text.replace(f"{shlex.quote(PYTHON)} -I", f"{shlex.quote(str(stand_in))} -I"))

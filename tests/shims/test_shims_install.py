@@ -114,7 +114,7 @@ def test_the_shims_are_of_the_interpreter_that_installs_them(home: Home, tmp_pat
     """From a virtual environment: its base interpreter, or the system's, runs; a relay is its own's."""
     home("install")
     text = (home.shims / "bd" / "bd").read_text()
-    assert f"exec {PYTHON} -I -S -E" in text
+    assert f"({PYTHON} -I -S -E" in text
     assert sys.executable in text
     spy(home.shims / "bd" / "bd", tmp_path / "mark")
     run(["bd", "ready"], home.env, home.path, home.town)

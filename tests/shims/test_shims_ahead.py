@@ -1,0 +1,438 @@
+"""A command like one that has been recorded is started ahead of Python, and nobody can tell."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from shell_kit import ROOT, RUN, SESSION
+from shim_kit import Shims
+from shims_kit import PYTHON
+
+from gastown_tracing.journal.layout import create
+from gastown_tracing.journal.parse import ReadSpan
+from gastown_tracing.shims import ahead, handover, main
+from gastown_tracing.shims.exec import Request
+from gastown_tracing.shims.handing import context
+from gastown_tracing.shims.plan import make
+from propagation.run import new_span_id
+from tests.processes import is_alive, wait_until
+
+Env = dict[str, str]
+SAYS_ENVIRONMENT = "env -0"
+TRACE, SPAN = "1af7651916cd43dd8448eb211c80319c", "1ad6b7169203331a"
+IDS = f"gt.trace_id={TRACE},gt.span_id={SPAN}"
+
+
+#: Waits, and leaves its children alone, which a shell does not.
+LATE = """\
+#!{python} -ISE
+import os, sys, time
+while not os.path.exists({mark!r}):
+    time.sleep(0.005)
+os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
+
+
+class Ahead:
+    """A shim of bd that notes when it starts its command ahead."""
+
+    def __init__(self, shims: Shims, mark: Path) -> None:
+        self.shims, self._mark = shims, mark
+        # What is younger than the first command's start is news to the second.
+        os.utime(create(shims.journal.root).config_path, (1, 1))
+        self.file = shims.folder / "bd" / "bd"
+        text = self.file.read_text()
+        begin = "_gt_trace_start() {\n"
+        assert begin in text
+        self.file.write_text(text.replace(begin, f"{begin}  echo >>{shlex.quote(str(mark))}\n"))
+
+    @property
+    def times(self) -> int:
+        """Return how many commands have been started ahead."""
+        return self._mark.read_text().count("\n") if self._mark.exists() else 0
+
+    def slowly(self, mark: Path) -> None:
+        """Let Python begin only once `mark` exists."""
+        late = mark.parent / "late-python"
+        late.write_text(LATE.format(python=PYTHON, mark=str(mark)))
+        late.chmod(0o755)
+        text = self.file.read_text()
+        assert f"{PYTHON} -I" in text
+        self.file.write_text(text.replace(f"{PYTHON} -I", f"{shlex.quote(str(late))} -I"))
+
+
+@pytest.fixture
+def bd(shims: Shims, tmp_path: Path) -> Ahead:
+    """Return a bd whose commands can be started ahead."""
+    return Ahead(shims, tmp_path / "ahead")
+
+
+def environment(said: bytes) -> Env:
+    """Return the environment that a stand-in has printed."""
+    return dict(item.decode().partition("=")[::2] for item in said.split(b"\0") if item)
+
+
+#: What a caller has in its environment, beside a session's variables or in their place.
+CALLERS: dict[str, tuple[Mapping[str, str], Env]] = {
+    "in a session": (SESSION, {}),
+    "below a span of its run": (SESSION, {"TRACEPARENT": f"00-{RUN}-{SPAN}-01"}),
+    "below a span that was not sampled": (SESSION, {"TRACEPARENT": f"00-{RUN}-{SPAN}-00"}),
+    "below another trace": (SESSION, {"TRACEPARENT": f"00-{TRACE}-{SPAN}-03"}),
+    "where agents export to a receiver": (
+        SESSION,
+        {"TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "GT_OTEL_RECEIVER": "http://127.0.0.1:9/x"},
+    ),
+    "below a gt that says which span it is": (
+        SESSION,
+        {
+            "OTEL_RESOURCE_ATTRIBUTES": f"service.name=a%20b,{IDS},team=x",
+            "BAGGAGE": "theirs=1;p=2,gt.role=old",
+        },
+    ),
+    "outside a run": ({}, {}),
+    "outside a run, below a span": (
+        {},
+        {"TRACEPARENT": f"00-{TRACE}-{SPAN}-01", "OTEL_RESOURCE_ATTRIBUTES": IDS},
+    ),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_it_is_handed_the_same(caller: str, bd: Ahead) -> None:
+    """Environment, parent and link of the second call are those of the first, but for the ids of its own."""
+    session, more = CALLERS[caller]
+    env = {**bd.shims.env, **session, "GT_ROOT": str(bd.shims.town), "STANDIN": SAYS_ENVIRONMENT, **more}
+    handed, spans = [], []
+    for number in range(3):
+        known = {span.span_id for span in spans}
+        done = bd.shims.run_as(["bd", "ready"], env)
+        assert (done.returncode, done.stderr) == (0, b"")
+        handed.append(environment(done.stdout))
+        (span,) = [span for span in bd.shims.written()[0] if span.span_id not in known]
+        spans.append(span)
+        assert bd.times == number
+    for found, span in zip(handed, spans, strict=True):
+        flags = found["TRACEPARENT"][-2:]
+        assert found["TRACEPARENT"] == f"00-{span.trace_id}-{span.span_id}-{flags}"
+        assert f"gt.trace_id={span.trace_id},gt.span_id={span.span_id}" in found["OTEL_RESOURCE_ATTRIBUTES"]
+    assert general(handed[0], spans[0]) == general(handed[1], spans[1]) == general(handed[2], spans[2])
+    assert [(span.parent_id, span.links) for span in spans[1:]] == [(spans[0].parent_id, spans[0].links)] * 2
+    if not session and not more:
+        assert len({span.trace_id for span in spans}) == 3
+
+
+#: What bash changes, and what is of one call of a script.
+CHANGED = ("_", "SHLVL", "PWD", "OLDPWD", "GT_TRACE_HANDED")
+
+
+def general(env: Env, span: ReadSpan) -> Env:
+    """Return an environment with the ids of its span replaced."""
+    own = {name: value for name, value in env.items() if name not in CHANGED}
+    return {
+        name: value.replace(span.trace_id, "TRACE").replace(span.span_id, "SPAN")
+        for name, value in own.items()
+    }
+
+
+def test_whose_parent_and_span_change_from_call_to_call(bd: Ahead) -> None:
+    """As an agent's commands have it: each under the tool call that runs it."""
+    parents = [new_span_id() for _ in range(4)]
+    for number, parent in enumerate(parents):
+        resource = f"service.name=x,gt.trace_id={RUN},gt.span_id={parent}"
+        bd.shims.run("bd", "ready", TRACEPARENT=f"00-{RUN}-{parent}-01", OTEL_RESOURCE_ATTRIBUTES=resource)
+        assert bd.times == number
+    assert sorted(span.parent_id for span in bd.shims.written()[0]) == sorted(parents)
+
+
+def test_it_does_not_wait_for_python(bd: Ahead, tmp_path: Path) -> None:
+    """Python begins when the command has ended; its record says when that began and how it ended."""
+    bd.shims.run("bd", "ready")
+    bd.slowly(tmp_path / "done")
+    done = bd.shims.run("bd", "ready", says=f"echo out; touch {shlex.quote(str(tmp_path / 'done'))}; exit 5")
+    assert (done.returncode, done.stdout, done.stderr) == (5, b"out\n", b"")
+    first, second = sorted(bd.shims.written()[0], key=lambda span: span.start_ns)
+    assert second.attributes["process.exit.code"] == 5
+    assert second.parent_id == first.parent_id == ROOT
+    assert first.end_ns < second.start_ns < second.end_ns
+    assert {log.event_name for log in bd.shims.written()[1]} == {"bd.call"}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"GT_ROLE": "demo/witness"},
+        {"BD_ACTOR": "somebody"},
+        {"BAGGAGE": "a=b"},
+        {"OTEL_RESOURCE_ATTRIBUTES": "gt.span_id=00"},
+        {"TRACEPARENT": "garbage"},
+        {"TRACEPARENT": f"00-{RUN}-{'0' * 16}-01"},
+        {"GT_LOG_BD_OUTPUT": "true"},
+        {"GT_RUN": f"urn:uuid:{SESSION['GT_RUN']}"},
+        {"GT_RUN": "../" * 3},
+    ],
+    ids=str,
+)
+def test_another_environment_is_for_python(changed: Env, bd: Ahead) -> None:
+    """What has not been handed on before is not guessed."""
+    bd.shims.run("bd", "ready")
+    bd.shims.run("bd", "ready", **changed)
+    assert bd.times == 0
+    assert len(bd.shims.written()[0]) == 2
+    bd.shims.run("bd", "ready")
+    assert bd.times == 1
+
+
+@pytest.mark.parametrize("line", ["show x --json", "create y", "mol wisp z", "close x", "dolt start"])
+def test_what_is_read_or_stays_is_for_python(line: str, bd: Ahead) -> None:
+    """Its output goes through us, or it gets no context."""
+    bd.shims.run("bd", "ready")
+    bd.shims.run("bd", *line.split())
+    assert bd.times == 0
+
+
+def test_what_the_run_works_on_is_news(bd: Ahead) -> None:
+    """A prime, or another setting, is newer than what was handed on before."""
+    bd.shims.run("bd", "ready")
+    bd.shims.run("bd", "ready")
+    assert bd.times == 1
+    work = Path(bd.shims.journal.run_dir(RUN), "work.jsonl")
+    work.write_text('{"time":"1","rig":"r","bead":"de-7","mol":"","build":"","source":"x"}\n')
+    (note,) = Path(bd.shims.journal.run_dir(RUN)).glob("handed.bd.*")
+    os.utime(work, ns=(note.stat().st_mtime_ns + 1,) * 2)
+    found = [bd.shims.run("bd", "ready", says='echo "$BAGGAGE"').stdout.decode() for _ in range(2)]
+    assert ["gt.work_bead=de-7" in said for said in found] == [True, True]
+    assert bd.times == 2
+    Path(bd.shims.journal.config_path).write_text('{"GT_LOG_BD_OUTPUT": "true"}\n')
+    bd.shims.run("bd", "ready", says="echo said")
+    assert bd.times == 2
+    assert [log.attributes["stdout"] for log in bd.shims.written()[1] if "stdout" in log.attributes] == [
+        "said\n"
+    ]
+
+
+def test_switched_off_it_is_off(bd: Ahead) -> None:
+    """The operator's switch counts at once."""
+    for _ in range(2):
+        bd.shims.run("bd", "ready")
+    Path(bd.shims.journal.on_path).unlink()
+    assert "TRACEPARENT" not in environment(bd.shims.run("bd", "ready", says=SAYS_ENVIRONMENT).stdout)
+    assert (bd.times, len(bd.shims.written()[0])) == (1, 2)
+
+
+def test_another_users_note_is_not_believed(bd: Ahead) -> None:
+    """Who could write there would choose what our commands are told."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to give a file away")
+    bd.shims.run("bd", "ready")
+    (note,) = Path(bd.shims.journal.run_dir(RUN)).glob("handed.bd.*")
+    os.chown(note, 64999, 64999)
+    bd.shims.run("bd", "ready")
+    assert bd.times == 0
+
+
+@pytest.mark.parametrize("damage", [b"", b"\0" * 9, b"x" * 70_000])
+def test_a_damaged_note_is_written_anew(damage: bytes, bd: Ahead) -> None:
+    """Whatever stands there, the command runs and is recorded."""
+    bd.shims.run("bd", "ready")
+    (note,) = Path(bd.shims.journal.run_dir(RUN)).glob("handed.bd.*")
+    whole = note.read_bytes()
+    note.write_bytes(damage or whole[:-1])
+    done = bd.shims.run("bd", "ready", says="echo out")
+    assert (done.returncode, done.stdout, done.stderr, bd.times) == (0, b"out\n", b"", 0)
+    assert note.read_bytes() == whole
+    assert len(bd.shims.written()[0]) == 2
+
+
+@pytest.mark.parametrize("closed", ["0", "1", "2"])
+def test_closed_descriptors_are_for_python(closed: str, bd: Ahead) -> None:
+    """Nothing of ours may take their numbers."""
+    env = bd.shims.session("exit 3")
+    bd.shims.run("bd", "ready")
+    assert bd.shims.run_as(["/bin/sh", "-c", f"exec bd ready {closed}>&-"], env).returncode == 3
+    assert bd.times == 0
+    assert len(bd.shims.written()[0]) == 2
+
+
+def test_signals_while_python_starts_are_the_commands(bd: Ahead, tmp_path: Path) -> None:
+    """They wait for Python, which hands them on."""
+    bd.shims.run("bd", "ready")
+    bd.slowly(tmp_path / "go")
+    env = bd.shims.session("trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.01; done")
+    with subprocess.Popen(["bd", "ready"], env=env, cwd=bd.shims.town, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"ready\n"
+        process.send_signal(signal.SIGTERM)
+        (tmp_path / "go").touch()
+        assert process.stdout.read() == b"got\n"
+        assert process.wait(60) == 7
+    assert bd.times == 1
+    assert len(bd.shims.written()[0]) == 2
+
+
+def test_it_dies_with_us_while_python_starts(bd: Ahead, tmp_path: Path) -> None:
+    """Killed with -9 is what the command would have been without us."""
+    bd.shims.run("bd", "ready")
+    bd.slowly(tmp_path / "never")
+    env = bd.shims.session("echo $$; exec sleep 60")
+    with subprocess.Popen(["bd", "ready"], env=env, cwd=bd.shims.town, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        process.kill()
+        assert process.wait(60) == -signal.SIGKILL
+        wait_until(lambda: not is_alive(pid), "the command dies")
+
+
+def test_an_interpreter_that_cannot_run_costs_nothing(bd: Ahead, tmp_path: Path) -> None:
+    """The modules are broken: the command has been started, and ends as it ends."""
+    bd.shims.run("bd", "ready")
+    broken = tmp_path / "gastown_tracing" / "shims"
+    broken.mkdir(parents=True)
+    shutil.copy(main.__file__, broken / "main.py")
+    text = bd.file.read_text().replace(main.__file__, str(broken / "main.py"))
+    bd.file.write_text(text.replace("cpython-", "nobody-"))
+    for says, code in (("echo out; exit 4", 4), ("echo out; kill -TERM $$", -signal.SIGTERM)):
+        done = bd.shims.run("bd", "ready", says=says)
+        assert (done.returncode, done.stdout, done.stderr) == (code, b"out\n", b"")
+    assert bd.times == 2
+
+
+def test_python_runs_what_was_not_started(bd: Ahead) -> None:
+    """Where the shell's other half died before it could say who it is, the command runs, once."""
+    text = bd.file.read_text()
+    said = '[ -e "/proc/$$/exe" ] && echo'
+    assert said in text
+    bd.file.write_text(text.replace(said, "exit; echo"))
+    bd.shims.run("bd", "ready")
+    done = bd.shims.run("bd", "ready", says="echo out; cat; exit 4", GT_OTEL_DEBUG="")
+    assert (done.returncode, done.stdout, done.stderr, bd.times) == (4, b"out\n", b"", 1)
+    assert len(bd.shims.written()[0]) == 2
+
+
+def test_where_there_is_no_room_for_two_processes(bd: Ahead, tmp_path: Path) -> None:
+    """At the limit of processes bash would wait for room; the command takes our place."""
+    if os.geteuid() != 0 or not os.access("/usr/bin/prlimit", os.X_OK):
+        pytest.skip("needs root and prlimit to be a user at his limit")
+    programs = tmp_path / "binary"
+    programs.mkdir()
+    shutil.copy("/bin/echo", programs / "bd")  # a script would need processes of its own
+    become = [
+        "--reuid",
+        "64998",
+        "--clear-groups",
+        "--inh-caps",
+        "+dac_override",
+        "--ambient-caps",
+        "+dac_override",
+    ]
+    env = bd.shims.session(GT_OTEL_JOURNAL=str(tmp_path / "theirs" / "journal"))
+    env["PATH"] = env["PATH"].replace(f"{bd.shims.folder}/gt", str(programs))
+    (tmp_path / "theirs").mkdir()
+    for path in (tmp_path / "theirs", tmp_path):
+        os.chown(path, 64998, -1)
+    for limit, times in (([], 0), ([], 1), (["prlimit", "--nproc=1:1"], 1)):
+        done = bd.shims.run_as(["setpriv", *become, *limit, "bd", "ready"], env)
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"ready\n", b"")
+        assert bd.times == times
+        os.utime(tmp_path / "theirs" / "journal" / "config.json", (1, 1))
+
+
+def keys() -> Iterator[str]:
+    """Yield what `_gt_trace_look` says: slot and key of the environment it has."""
+    pieces = {"command": "false", "options": "", "execute": "false"}
+    yield ahead.text("bd", **pieces)
+    yield '_gt_trace_journal=/nowhere _gt_trace_town=$TOWN; _gt_trace_look; printf "%s " "$_gt_trace_slot"'
+    yield 'printf %s "$_gt_trace_key"'
+
+
+HEX = st.text("0123456789abcdef", min_size=16, max_size=16)
+VALUES = st.one_of(st.just(""), st.text(st.sampled_from("ab,=;%-0é\n'\"$`\\* "), max_size=12))
+PARENTS = st.one_of(
+    st.just(""),
+    st.builds("00-{}{}-{}-{}".format, HEX, HEX, HEX, st.sampled_from(["00", "01", "03", "ff"])),
+    VALUES,
+)
+RESOURCES = st.one_of(
+    VALUES,
+    st.builds(
+        "{}gt.trace_id={}{},gt.span_id={}{}".format, st.sampled_from(["", "a=b,"]), HEX, HEX, HEX, VALUES
+    ),
+    st.builds("a=b,gt.span_id={}".format, HEX),
+)
+
+
+@given(
+    st.dictionaries(st.sampled_from(handover.VARIABLES[1:]), VALUES, max_size=6),
+    PARENTS,
+    RESOURCES,
+    st.sampled_from(["", SESSION["GT_RUN"], RUN]),
+)
+def test_the_shell_and_python_mean_the_same_key(env: Env, parent: str, resource: str, run: str) -> None:
+    """Where the shell takes an environment for one that may be known, it names it as Python does."""
+    found = {
+        **env, "TRACEPARENT": parent, "OTEL_RESOURCE_ATTRIBUTES": resource, "GT_RUN": run,
+    }  # fmt: skip
+    if not run:
+        found.pop("GT_SESSION", None)
+    done = subprocess.run(
+        ["/bin/bash", "-p", "-c", "\n".join(keys())],
+        env={**found, "TOWN": "/a town", "LC_ALL": "C.UTF-8"},
+        capture_output=True,
+        check=False,
+        timeout=60,
+    )
+    slot, _, key = done.stdout.decode().partition(" ")
+    assert done.stderr == b""
+    if slot:
+        assert key == handover.key(found, "/a town")
+        assert int(slot) == len(key) % handover.SLOTS
+    else:
+        assert parent or "gt." in resource  # what is plain is always taken
+
+
+class Asked(dict[str, str]):
+    """An environment that knows what it was asked for."""
+
+    def __init__(self, *args: Mapping[str, str]) -> None:
+        super().__init__(*args)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: str | None = None) -> str | None:  # type: ignore[override]  # two of three
+        self.names.add(name)
+        return super().get(name, default)
+
+    def __getitem__(self, name: str) -> str:
+        self.names.add(name)
+        return super().__getitem__(name)
+
+    def __contains__(self, name: object) -> bool:
+        self.names.add(str(name))
+        return super().__contains__(name)
+
+
+#: What is asked for and does not matter: the shell asks itself, or it changes nothing of what is handed on.
+ELSEWHERE = {"TRACEPARENT", "OTEL_RESOURCE_ATTRIBUTES", "TMUX_PANE", "OTEL_SDK_DISABLED", "GT_OTEL_DEBUG"}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_all_that_decides_is_in_the_key(caller: str, bd: Ahead) -> None:
+    """Whatever is asked for, on the way to what a command is handed, is compared."""
+    session, more = CALLERS[caller]
+    bd.shims.run("bd", "ready")
+    env = Asked({**bd.shims.env, **session, "GT_ROOT": str(bd.shims.town), **more})
+    plan = make(env, "test")
+    assert plan is not None
+    request = Request([b"bd", b"ready"], "bd.call", "", {})
+    request.program = "bd"
+    context(request, plan, SPAN)
+    handover.exported("bd", plan.telemetry)
+    assert env.names - ELSEWHERE <= {*handover.VARIABLES}
+    assert env.names & {"GT_RUN", "BAGGAGE", "GT_ROLE"}
