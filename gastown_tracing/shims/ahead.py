@@ -49,7 +49,7 @@ _gt_trace_look() {{
   else
     [ -z "${{TMUX_PANE-}}${{GT_SESSION-}}" ] || return
     case $_gt_trace_town in "" | \\?) return ;; esac
-    _gt_trace_path=$_gt_trace_journal/handed _gt_trace_key=$_gt_trace_key@$_gt_trace_town
+    _gt_trace_path=$_gt_trace_journal/loose/handed _gt_trace_key=$_gt_trace_key@$_gt_trace_town
   fi
   _gt_trace_rest=,${{OTEL_RESOURCE_ATTRIBUTES-}}
   case $_gt_trace_rest in

@@ -1,6 +1,6 @@
 """What a command was handed, noted for the shim, which starts the next one like it ahead of us (`ahead`).
 
-The note is a file in the run's directory, outside a run in the journal's, `handed.PROGRAM.SLOT`: the key,
+The note is a file in the run's directory, outside a run in loose/, `handed.PROGRAM.SLOT`: the key,
 TRACEPARENT's flags, BAGGAGE, and what stands before and behind the two ids in OTEL_RESOURCE_ATTRIBUTES; a
 zero byte ends each. The shim compares the key with its own environment byte by byte, and believes no note
 that is older than the run's work.jsonl or the journal's config.json, or that is another user's.
@@ -70,7 +70,7 @@ def note(request: "Request", plan: "Plan", begun: "Begun") -> None:
         return
     fields = (key(env, telemetry.town_root), handed["TRACEPARENT"][53:], baggage, before, after)
     journal = telemetry.journal
-    place = journal.run_dir(resolution.run_id) if resolution.run_id else journal.root
+    place = journal.run_dir(resolution.run_id) if resolution.run_id else f"{journal.root}/loose"
     _save(
         f"{place}/handed.{request.program}.{begun.slot}",
         b"".join([field.encode(*TEXT) + b"\0" for field in fields]),
