@@ -67,6 +67,12 @@ class Caller:
             _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         _signal.pthread_sigmask(_signal.SIG_SETMASK, self.mask)
 
+    def let_in(self) -> None:
+        """Take the signals that have come for a command that does not run yet: we may end here, or stop."""
+        if _signal.sigpending() - {_signal.SIGCHLD}:
+            self.restore()
+            block_signals()
+
 
 def environment() -> dict[bytes, bytes]:
     """Return the environment that our caller handed us, without what Python's own start added (PEP 538).

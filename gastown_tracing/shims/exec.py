@@ -85,24 +85,25 @@ class Begun:
 
     `start_ns` is of the Unix epoch and `started` of the monotonic clock, in ns. `pid` is 0 where it could not
     be run, and `code` then the exit code that says why. `slot` is where to note what it was handed, if at
-    all.
+    all; `known`: it was handed what stands there.
     """
 
-    __slots__ = ("code", "pid", "reading", "slot", "span_id", "start_ns", "started")
+    __slots__ = ("code", "known", "pid", "reading", "slot", "span_id", "start_ns", "started")
 
     def __init__(self, span_id: str, reading: "Reading | None") -> None:
         self.span_id = span_id
         self.reading = reading
         self.start_ns, self.started = time.time_ns(), time.monotonic_ns()
         self.pid = self.code = 0
-        self.slot = ""
+        self.slot, self.known = "", False
 
     @classmethod
-    def ahead(cls, span_id: str, pid: int, start_ns: int) -> "Begun":
-        """Return a command that runs since `start_ns`."""
+    def ahead(cls, span_id: str, pid: int, start_ns: int, slot: str) -> "Begun":
+        """Return a command that runs since `start_ns`, ns of the Unix epoch, as the process `pid`."""
         begun = cls(span_id, None)
         begun.started -= begun.start_ns - start_ns
         begun.pid, begun.start_ns = pid, start_ns
+        begun.slot, begun.known = slot, True
         return begun
 
 
@@ -249,6 +250,7 @@ def _start(request: Request, caller: child.Caller, plan: "Plan", begun: Begun) -
             why = "the arguments and the environment are too long"
             debug(PROGRAM, f"context not handed on: {why}", plan.telemetry)
             environ = request.environ
+        caller.let_in()
         begun.pid = child.start(file, request.argv, environ, caller, wrap=wrap, descriptors=instead)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no room for two: the command takes ours

@@ -67,6 +67,8 @@ def _opened(request: "Request", plan: "Plan", begun: "Begun") -> "tuple[Record |
         if status is None and waiting.runs_on(begun.pid, request.argv[0]):
             record.open()
             wake(plan.telemetry, PROGRAM)  # what runs on may run for hours
+        if begun.known:
+            _note(request, plan, begun)
     except Exception as error:
         debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
     return record, status
@@ -76,13 +78,20 @@ def _close(record: "Record", request: "Request", plan: "Plan", begun: "Begun", s
     try:
         record.close(begun.start_ns + time.monotonic_ns() - begun.started, status, begun.reading)
         _meet(request, plan)
-        if begun.slot:
-            from gastown_tracing.shims.handover import note  # once for each environment of a run
-
-            note(request, plan, begun)
         wake(plan.telemetry, PROGRAM)
+        if begun.slot and not begun.known:
+            _note(request, plan, begun)
     except Exception as error:
         debug(PROGRAM, f"not recorded: {describe(error)}", plan.telemetry)
+
+
+def _note(request: "Request", plan: "Plan", begun: "Begun") -> None:
+    try:
+        from gastown_tracing.shims.handover import note  # for bd alone
+
+        note(request, plan, begun)
+    except Exception as error:  # the next command like it waits for us
+        debug(PROGRAM, f"what it was handed is not noted: {describe(error)}", plan.telemetry)
 
 
 def _meet(request: "Request", plan: "Plan") -> None:

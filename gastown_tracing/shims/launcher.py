@@ -72,8 +72,8 @@ _COMMAND = '{python} -I -S -E -X utf8 -c {loader} {bundle} {main} "$_gt_trace_st
 _WORDS = '"${_gt_trace_python[@]}"'
 _AHEAD = f"""\
 _gt_trace_python=({_COMMAND})
-  if [ -n "$_gt_trace_journal" ]; then _gt_trace_look "$@"; fi
-  if [ -n "$_gt_trace_span" ]; then _gt_trace_ahead "$@"; fi
+  _gt_trace_slot=
+  if [ -n "$_gt_trace_journal" ]; then _gt_trace_ahead "$@"; fi
   """
 
 TEMPLATE = f"""\
@@ -190,11 +190,11 @@ if [ -n "$_gt_trace_town${GT_RUN-}${BAGGAGE-}${TRACEPARENT-}${TMUX_PANE-}${GT_SE
     esac
     case $_gt_trace_state in /.local/state | [!/]*) _gt_trace_on=1 ;; esac
     case $_gt_trace_town in
-    "") _gt_trace_name=default ;;
-    \\?) _gt_trace_name= ;;
-    *) _gt_trace_name=${_gt_trace_town##*/}- ;;
+    "") _gt_trace_name=default _gt_trace_rest= ;;
+    \\?) _gt_trace_name= _gt_trace_rest=* ;;
+    *) _gt_trace_name=${_gt_trace_town##*/}- _gt_trace_rest=???????? ;;
     esac
-    for _gt_trace_file in "$_gt_trace_state/gastown-tracing/$_gt_trace_name"*/on; do
+    for _gt_trace_file in "$_gt_trace_state/gastown-tracing/$_gt_trace_name"$_gt_trace_rest/on; do
       [ -e "$_gt_trace_file" ] || continue
       # Of two, Python knows which it is.
       _gt_trace_on=1 _gt_trace_journal=${_gt_trace_journal:+?}
@@ -250,10 +250,10 @@ def shim(program: str, shell: str = "") -> str:
     parts = pieces(shell)
     python = {"ahead": "", "command": _COMMAND.format(**parts), "options": options, **parts}
     functions = ""
-    if (
-        in_bash and program in ahead.PROGRAMS and "=" not in parts["python"]
-    ):  # env would take it for a variable
-        functions = ahead.text(program, execute=execute, options=options, command=_WORDS)
+    if in_bash and program in ahead.PROGRAMS and ahead.is_possible(interpreter()[0]):
+        functions = ahead.text(
+            program, execute=execute, options=options, command=_WORDS, python=parts["python"]
+        )
         python["ahead"], python["command"] = _AHEAD.format(**parts), _WORDS
         python["options"] = f'${{_gt_trace_slot:+--slot "$_gt_trace_slot"}} {options}'
     run = [

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     #: Of each module: its name, the source's path below the root, that one's mtime in ns and size, its code.
     Modules = tuple[tuple[str, str, int, int, CodeType], ...]
-    #: A command that has been started before us: its trace ID, its span's id, its process id, and when it
-    #: began (Unix epoch, ns).
-    Ahead = tuple[str, str, int, int]
+    #: A command that has been started before us: its trace ID, its span's id, its process id, when it began
+    #: (Unix epoch, ns), and the slot of the note that it was handed.
+    Ahead = tuple[str, str, int, int, str]
 else:
     import _signal  # the C half of signal
 
@@ -328,24 +328,27 @@ def _source(file: str) -> str:
 
 
 def started(ahead: str) -> "Ahead | None":
-    """Return the command that the launcher has started before us, None where it could not.
+    """Return the command that the launcher has started before us, None where it could not. Never raises.
 
-    `ahead` names its trace, its span, and the descriptor on which it says who it is: `ID:ID:NUMBER`.
+    `ahead` names its trace, its span, the descriptor on which it says who it is, and the slot of its note:
+    `ID:ID:NUMBER:SLOT`.
     """
     MASK.clear()  # it was env(1) that blocked signals for us, in a process that had blocked none
-    trace_id, span_id, number = ahead.split(":")
+    trace_id, span_id, number, slot = ahead.split(":")
     said = b""
-    while b"\n" not in said:
-        more = posix.read(int(number), 64)
-        if not more:
-            posix.waitpid(-1, 0)
-            break
-        said += more
-    posix.close(int(number))
-    pid, _, seconds = said.decode().partition(" ")  # the decimal point is the locale's
-    if not said:
-        return None
-    return trace_id, span_id, int(pid), int("".join(filter(str.isdigit, seconds))) * 1000
+    # Before it has spoken the terminal may stop it, and so us: nobody else would see the job stopped.
+    stops = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
+    try:
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, stops)
+        while b"\n" not in said and (more := posix.read(int(number), 64)):
+            said += more
+        posix.close(int(number))
+        pid, _, seconds = said.decode().partition(" ")  # the decimal point is the locale's
+        return trace_id, span_id, int(pid), int("".join(filter(str.isdigit, seconds))) * 1000, slot
+    except (OSError, ValueError):
+        return None  # it has ended, and may have been waited for already
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, stops)
 
 
 def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn":

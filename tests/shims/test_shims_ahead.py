@@ -51,9 +51,9 @@ class Ahead:
         os.utime(create(shims.journal.root).config_path, (1, 1))
         self.file = shims.folder / "bd" / "bd"
         text = self.file.read_text()
-        begin = "_gt_trace_start() {\n"
-        assert begin in text
-        self.file.write_text(text.replace(begin, f"{begin}  echo >>{shlex.quote(str(mark))}\n"))
+        said = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
+        assert said in text
+        self.file.write_text(text.replace(said, f"{said}  echo >>{shlex.quote(str(mark))}\n"))
 
     @property
     def times(self) -> int:
@@ -262,6 +262,106 @@ def test_closed_descriptors_are_for_python(closed: str, bd: Ahead) -> None:
     assert len(bd.shims.written()[0]) == 2
 
 
+def test_where_the_caller_ignores_its_children(bd: Ahead) -> None:
+    """With SIGCHLD ignored an exit code is nobody's, but Python does not inherit that."""
+    bd.shims.run("bd", "ready")
+    for times in (1, 2):
+        done = bd.shims.run_as(
+            ["bd", "ready"],
+            bd.shims.session("exit 9"),
+            preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN),
+        )
+        assert (done.returncode, bd.times) == (9, times)
+
+
+@pytest.mark.parametrize("limit", [12, 15, 18, 20, 24, 28, 32, 40])
+@pytest.mark.parametrize("more", [{}, {"POSIXLY_CORRECT": "1"}], ids=str)
+def test_where_there_are_few_descriptors(limit: int, more: Env, bd: Ahead) -> None:
+    """What bash cannot do with the rest of them it does not begin."""
+    bd.shims.run("bd", "ready", **more)
+    env = bd.shims.session("echo out; exit 9", **more)
+    words = ["/bin/sh", "-c", f"ulimit -n {limit}; exec bd ready"]
+    done = bd.shims.run_as(words, env)
+    assert (done.returncode, done.stdout, done.stderr) == (9, b"out\n", b"")
+
+
+def test_a_crowd_of_descriptors(bd: Ahead) -> None:
+    """The limit is near because the caller has so many open."""
+    bd.shims.run("bd", "ready")
+    many = [os.dup(0) for _ in range(60)]
+    try:
+        for limit in range(min(many) + 60, min(many) + 90):
+            words = ["/bin/sh", "-c", f"ulimit -n {limit}; exec bd ready"]
+            done = bd.shims.run_as(words, bd.shims.session("echo out; exit 9"), pass_fds=many)
+            assert (done.returncode, done.stdout, done.stderr) == (9, b"out\n", b"")
+    finally:
+        for descriptor in many:
+            os.close(descriptor)
+
+
+def test_in_a_namespace_with_the_proc_of_another(bd: Ahead) -> None:
+    """Where /proc is of other processes than ours Python starts the command."""
+    words = ["unshare", "--pid", "--fork"]
+    if subprocess.run([*words, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no namespace may be made here")
+    bd.shims.run("bd", "ready")
+    done = bd.shims.run_as([*words, "bd", "ready"], bd.shims.session("echo out; exit 9"))
+    assert (done.returncode, done.stdout, done.stderr, bd.times) == (9, b"out\n", b"", 0)
+
+
+@pytest.mark.parametrize("spoken", [True, False], ids=["ahead", "by Python after all"])
+def test_nothing_of_the_pipeline_is_inherited(spoken: bool, bd: Ahead) -> None:
+    """Descriptors and options of bash are those that the caller gave."""
+    seen = 'echo "$BASHOPTS"; for n in /proc/$$/fd/*; do [ -e "$n" ] && echo "$n" | sed s/$$//; done'
+    env = {"BASHOPTS": "cmdhist"}
+    first = bd.shims.run("bd", "ready", says=seen, **env).stdout
+    if not spoken:
+        said = 'echo "$BASHPID $EPOCHREALTIME"'
+        bd.file.write_text(bd.file.read_text().replace(said, f"exit; {said}"))
+    assert bd.shims.run("bd", "ready", says=seen, **env).stdout == first
+    assert bd.times == spoken
+
+
+def test_a_prompt_is_noted_nowhere(bd: Ahead) -> None:
+    """gt, its own exporter on, gives an agent of its prompt: content."""
+    resource = "service.name=x,gt.prompt=tell%20nobody"
+    for _ in range(2):
+        bd.shims.run("bd", "ready", OTEL_RESOURCE_ATTRIBUTES=resource, GT_OTEL_RECEIVER="http://x/secret")
+    assert bd.times == 0
+    for file in Path(bd.shims.journal.root).rglob("handed.*"):
+        assert b"tell" not in file.read_bytes()
+
+
+def test_the_key_to_the_receiver_is_noted_nowhere(bd: Ahead) -> None:
+    """Only that there is a receiver decides what is handed on."""
+    for _ in range(2):
+        bd.shims.run("bd", "ready", GT_OTEL_RECEIVER="http://x/secret")
+    assert bd.times == 1
+    (note,) = Path(bd.shims.journal.run_dir(RUN)).glob("handed.bd.*")
+    assert b"secret" not in note.read_bytes()
+
+
+def test_lines_do_not_run_together(bd: Ahead) -> None:
+    """A line break within a value is none between two."""
+    bd.shims.run("bd", "ready", GT_ROLE="x\ny", GT_RIG="z")
+    found = bd.shims.run("bd", "ready", says='echo "$BAGGAGE"', GT_ROLE="x", GT_RIG="y\nz").stdout
+    assert b"gt.role=x," in found
+    assert bd.times == 0
+
+
+def test_a_note_that_is_wrong_lives_for_one_command(bd: Ahead) -> None:
+    """Somebody took the work back, which leaves nothing that is newer: the next command knows better."""
+    work = Path(bd.shims.journal.run_dir(RUN), "work.jsonl")
+    bd.shims.run("bd", "ready")
+    work.write_text('{"time":"1","rig":"r","bead":"de-7","mol":"","build":"","source":"x"}\n')
+    os.utime(work, (1, 1))
+    found = [bd.shims.run("bd", "ready", says='echo "$BAGGAGE"').stdout for _ in range(3)]
+    assert [b"gt.work_bead=de-7" in said for said in found] == [False, True, True]
+    assert bd.times == 3
+    attributes = [span.attributes.get("work_bead") for span in bd.shims.written()[0]]
+    assert attributes.count("de-7") == 3
+
+
 def test_signals_while_python_starts_are_the_commands(bd: Ahead, tmp_path: Path) -> None:
     """They wait for Python, which hands them on."""
     bd.shims.run("bd", "ready")
@@ -305,15 +405,16 @@ def test_an_interpreter_that_cannot_run_costs_nothing(bd: Ahead, tmp_path: Path)
     assert bd.times == 2
 
 
-def test_python_runs_what_was_not_started(bd: Ahead) -> None:
+def test_python_runs_what_was_not_started(bd: Ahead, tmp_path: Path) -> None:
     """Where the shell's other half died before it could say who it is, the command runs, once."""
     text = bd.file.read_text()
-    said = '[ -e "/proc/$$/exe" ] && echo'
+    said = 'echo "$BASHPID $EPOCHREALTIME"'
     assert said in text
-    bd.file.write_text(text.replace(said, "exit; echo"))
+    bd.file.write_text(text.replace(said, f"echo >>{shlex.quote(str(tmp_path / 'died'))}; exit; {said}"))
     bd.shims.run("bd", "ready")
     done = bd.shims.run("bd", "ready", says="echo out; cat; exit 4", GT_OTEL_DEBUG="")
-    assert (done.returncode, done.stdout, done.stderr, bd.times) == (4, b"out\n", b"", 1)
+    assert (done.returncode, done.stdout, done.stderr, bd.times) == (4, b"out\n", b"", 0)
+    assert (tmp_path / "died").read_text() == "\n"
     assert len(bd.shims.written()[0]) == 2
 
 
@@ -346,11 +447,11 @@ def test_where_there_is_no_room_for_two_processes(bd: Ahead, tmp_path: Path) -> 
 
 
 def keys() -> Iterator[str]:
-    """Yield what `_gt_trace_look` says: slot and key of the environment it has."""
-    pieces = {"command": "false", "options": "", "execute": "false"}
+    """Yield what `_gt_trace_find_key` says: slot and key of the environment it has."""
+    pieces = {"command": "false", "options": "", "execute": "false", "python": "/none"}
     yield ahead.text("bd", **pieces)
-    yield '_gt_trace_journal=/nowhere _gt_trace_town=$TOWN; _gt_trace_look; printf "%s " "$_gt_trace_slot"'
-    yield 'printf %s "$_gt_trace_key"'
+    yield "_gt_trace_journal=/nowhere _gt_trace_town=$TOWN; _gt_trace_find_key"
+    yield 'printf "%s " "$_gt_trace_slot"; printf %s "$_gt_trace_key"'
 
 
 HEX = st.text("0123456789abcdef", min_size=16, max_size=16)
@@ -434,5 +535,5 @@ def test_all_that_decides_is_in_the_key(caller: str, bd: Ahead) -> None:
     request.program = "bd"
     context(request, plan, SPAN)
     handover.exported("bd", plan.telemetry)
-    assert env.names - ELSEWHERE <= {*handover.VARIABLES}
+    assert env.names - ELSEWHERE <= {*handover.VARIABLES, handover.SWITCH}
     assert env.names & {"GT_RUN", "BAGGAGE", "GT_ROLE"}
