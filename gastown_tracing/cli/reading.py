@@ -52,10 +52,6 @@ class WrongUse(Failure):
     exit_code = 2
 
 
-#: How many journals are named where the one that was meant is not there.
-NAMED = 3
-
-
 class Word(click.types.StringParamType):
     """An option's value that is no option itself: one is missing where the next option stands in its place.
 
@@ -150,44 +146,14 @@ def open_journal(given: str | None) -> Journal:
         raise Failure(
             f"{journal.root} is no journal: it has no file VERSION; give the directory that has one"
         )
-    others = "" if os.environ.get(config.JOURNAL) else _journals_beside(journal.root)
+    from gastown_tracing.doctor import towns  # for a mistake
+
+    others = "" if os.environ.get(config.JOURNAL) else towns.journals_beside(journal.root)
     if others:
         raise Failure(f"no journal at {journal.root}; journals here: {others}: cd there, or --journal DIR")
     raise Failure(
         f'no journal at {journal.root}: `eval "$(gt-trace env)"` makes one and switches telemetry on'
     )
-
-
-def _journals_beside(root: str) -> str:
-    """Return the journals beside one that is not there, the latest first, each with its town; "" for none."""
-    from gastown_tracing.journal.layout import Journal, list_directory
-
-    parent = os.path.dirname(root)
-    found = [Journal(f"{parent}/{name}") for name in sorted(list_directory(parent))]
-    found = [journal for journal in found if journal.exists()]
-    found.sort(key=lambda journal: _changed(f"{journal.root}/runs"), reverse=True)
-    said = [f"{os.path.basename(journal.root)} ({_town_of(journal)})" for journal in found[:NAMED]]
-    return ", ".join([*said, *([f"{len(found) - NAMED} more"] if len(found) > NAMED else [])])
-
-
-def _changed(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _town_of(journal: Journal) -> str:
-    """Return the root of the town whose default journal this is; the journal's own where nothing tells."""
-    from gastown_tracing.journal.layout import default_root
-    from gastown_tracing.journal.reader import newest_first
-    from gastown_tracing.sessions.sockets import Places
-
-    latest = next(newest_first(journal), None)
-    named = {str(latest.info.get("town_root") or "")} if latest else set()
-    towns = [root for root in sorted(named | Places(journal).look()[1]) if root]
-    ours = [root for root in towns if default_root(os.environ, root) == journal.root]
-    return ours[0] if ours else journal.root
 
 
 def _choice(agent: str, rig: str, bead: str, since: str) -> Choice:

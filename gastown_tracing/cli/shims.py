@@ -21,8 +21,6 @@ from gastown_tracing.shims import install as shims
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gastown_tracing.journal.layout import Journal
-
 #: What running agents and daemons need before they see the shims.
 RESTART = "gt down && gt up"
 
@@ -141,13 +139,20 @@ def remove(directory: str | None, *, switch_off: bool, programs: tuple[str, ...]
     if removed:
         _say("shells that remember where a program was need: hash -r")
     if not programs:
-        _leave_off(config.load(os.environ).journal, switch_off)
+        _leave_off(config.load(os.environ), switch_off)
+    if removed:
+        _say(f"agents and daemons that run already keep what they were started with: {RESTART}")
 
 
-def _leave_off(journal: Journal, switch_off: bool) -> None:
-    """Say what of this journal still records, or switch that off."""
-    stop = "`gt-trace relay stop` ends the relay"
+def _leave_off(telemetry: config.Telemetry, switch_off: bool) -> None:
+    """Say what of the journal in force still records, or switch that off. Fails in no town."""
+    stop, journal = "`gt-trace relay stop` ends the relay", telemetry.journal
     if not journal.is_on():
+        from gastown_tracing.doctor.towns import elsewhere  # for a mistake
+
+        others = elsewhere(telemetry)
+        if others and switch_off:
+            raise Failure(f"this is no town, and nothing was switched off; journals here: {others}: cd there")
         if switch_off:
             _say(f"tracing is off already: there is no {journal.on_path}")
         return

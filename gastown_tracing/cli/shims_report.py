@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from gastown_tracing import config
+from gastown_tracing.doctor.towns import elsewhere
 from gastown_tracing.shims import around, install, launcher, standing
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def examine(directory: str, env: Mapping[str, str]) -> Found:
 def text(found: Found) -> str:
     """Return the report: the programs, then what goes around them, then what to do."""
     lines = [f"shims     {found.directory}, run by {found.shell}"]
-    switch = f"on, {found.telemetry.journal.root}" if found.telemetry.on else f"off: {found.telemetry.why}"
+    switch = f"on, {found.telemetry.journal.root}" if found.telemetry.on else f"off: {_why(found)}"
     lines += [f"tracing   {switch}", ""]
     lines += [f"{one.program:<9} {_standing(one)}" for one in found.programs]
     sections = {
@@ -92,6 +93,11 @@ def text(found: Found) -> str:
     if todo:
         lines += ["", "what to do", *(f"  {entry}" for entry in todo)]
     return "\n".join(lines) + "\n"
+
+
+def _why(found: Found) -> str:
+    others = elsewhere(found.telemetry)
+    return f"this is no town; journals here: {others}: cd there" if others else found.telemetry.why
 
 
 def _standing(one: Standing) -> str:
@@ -129,7 +135,7 @@ def advice(found: Found) -> Iterator[str]:
     if any(one.state != "seen" for one in found.installed):
         yield f'eval "$(gt-trace shims install{where})", and that line at the end of the shell\'s profile'
     if not found.telemetry.on:
-        yield f"tracing is off: {found.telemetry.why}"
+        yield f"tracing is off: {_why(found)}"
     yield from dict.fromkeys(way.todo for way in found.ways if way.todo)
     if found.older:
         yield "gt down && gt up: agents and daemons get this PATH"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gastown_tracing import config
 from gastown_tracing.doctor import shims
 from gastown_tracing.doctor.check import ok, problem, skipped, warning
+from gastown_tracing.doctor.towns import elsewhere
 from gastown_tracing.masking import mask, without_credentials
 from gastown_tracing.relay.mistakes import NOT_IN_FILE, without_effect
 from gastown_tracing.relay.settings import Settings
@@ -42,6 +43,9 @@ def settings(telemetry: Telemetry, env: Mapping[str, str]) -> Checks:
         first = shims.adoption(telemetry)
         if first and why.startswith("nothing"):
             advice = f"{first} does, and lets what gt does here be seen"
+        others = elsewhere(telemetry)
+        if others:
+            why, advice = "this is no town", f"journals here: {others}: cd there"
         yield warning("telemetry", f"off: {why}", advice)
     broken = unusable(found.text) if found.text else ""
     wrong = _wrong(telemetry.journal.config_path)

@@ -223,6 +223,17 @@ def test_remove_says_what_still_records_and_switches_it_off(home: Home) -> None:
     assert "tracing is" not in home("remove").stderr
 
 
+def test_outside_a_town_nothing_is_said_to_be_off(home: Home, tmp_path: Path) -> None:
+    """A town's journal is on; who asks from elsewhere is told where to go."""
+    home("install")
+    done = home("remove", "--off", cwd=tmp_path)
+    assert done.returncode == 1
+    name = os.path.basename(home.journal.root)
+    assert f"this is no town, and nothing was switched off; journals here: {name}" in done.stderr
+    assert home.journal.is_on()
+    assert f"this is no town; journals here: {name}" in home("status", cwd=tmp_path).stdout
+
+
 def test_install_names_gt_trace_where_path_has_none(home: Home) -> None:
     """Its full path is said, and nothing where PATH leads to it."""
     named(home.real, "gt-trace")
