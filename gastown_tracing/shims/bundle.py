@@ -22,8 +22,10 @@ def write(root: str) -> None:
     for part, names in GROUPS.items():
         if part != "start":
             _save(path(root, part), marshal.dumps(_modules(root, names)))
-    start = _modules(root, GROUPS["start"])
     program = _compiled(root, PROGRAM)
+    found = posix.stat(f"{root}/{PROGRAM}")
+    nothing = compile("", PROGRAM, "exec")  # its code is the bundle itself; here it is looked at for changes
+    start = (*_modules(root, GROUPS["start"]), ("", PROGRAM, found.st_mtime_ns, found.st_size, nothing))
     filled = tuple(start if constant == CONTENT else constant for constant in program.co_consts)
     _save(path(root), marshal.dumps(program.replace(co_consts=filled)))
 

@@ -1,6 +1,8 @@
 """The fast path's program: `python -I -S -E main.py STAT [--event E] [--name N] [--attr K=V …] -- CMD …`.
 
-STAT is the line of /proc/self/stat that the launcher read before Python started, or `-`.
+STAT is the line of /proc/self/stat that the launcher read before Python started, or `-`. A shim calls it with
+`[--ahead ID:ID:NUMBER:SLOT | --slot SLOT] --shim PROGRAM --file FILE -- NAME …`: the command has been started
+ahead of us, or what it is handed is to be noted (`handover`).
 
 The launcher runs it as a bundle: this program and all modules of the fast path in one file, loaded at once
 and not one by one, which saves most of the milliseconds that importing them costs. The bundle is a cache,
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     #: Of each module: its name, the source's path below the root, that one's mtime in ns and size, its code.
+    #: This program, which is no module, has no name there.
     Modules = tuple[tuple[str, str, int, int, CodeType], ...]
     #: A command that has been started before us: its trace ID, its span's id, its process id, when it began
     #: (Unix epoch, ns), and the slot of the note that it was handed.
@@ -221,7 +224,7 @@ class Finder(Loader):
     def load(self, modules: "Modules") -> None:
         """Run the modules that are not loaded yet."""
         for name, file, _, _, code in modules:
-            if name in sys.modules:
+            if not name or name in sys.modules:
                 continue
             parent, _, leaf = name.rpartition(".")
             if parent and parent not in sys.modules:  # parts can be loaded in any order

@@ -62,7 +62,7 @@ ANY_AHEAD = """\
 export GT_RUN={run} GT_ROOT=/town PATH="{shims}:{real}:$PATH"
 # The first command makes the journal, which is news to the second.
 [ ! -e "${{GT_OTEL_JOURNAL%/*}}" ] || [ -e "$GT_OTEL_JOURNAL/runs/{run}" ] ||
-  {{ "{shims}/bd" true; "{shims}/bd" true; }} >/dev/null 2>&1 </dev/null
+  {{ "{shims}/bd" true; touch -d @1 "$GT_OTEL_JOURNAL/config.json"; "{shims}/bd" true; }} >/dev/null 2>&1 </dev/null
 exec "{shims}/bd" "$@"
 """
 
@@ -75,6 +75,10 @@ def any_ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
     real.mkdir()
     shutil.copy("/usr/bin/env", real / "bd")
     install.write(str(folder / "shims"), ["bd"])
+    shim = folder / "shims" / "bd" / "bd"
+    told = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
+    assert told in shim.read_text()
+    shim.write_text(shim.read_text().replace(told, f"{told}  echo >>'{folder}/mark'\n"))
     file.write_text(ANY_AHEAD.format(run=RUN, real=real, shims=folder / "shims" / "bd"))
     file.chmod(0o755)
     return file

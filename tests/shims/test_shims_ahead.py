@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import shutil
 import signal
@@ -24,7 +25,7 @@ from gastown_tracing.shims.exec import Request
 from gastown_tracing.shims.handing import context
 from gastown_tracing.shims.plan import make
 from propagation.run import new_span_id
-from tests.processes import is_alive, wait_until
+from tests.processes import DEADLINE, is_alive, wait_until
 
 Env = dict[str, str]
 SAYS_ENVIRONMENT = "env -0"
@@ -362,17 +363,31 @@ def test_a_note_that_is_wrong_lives_for_one_command(bd: Ahead) -> None:
     assert attributes.count("de-7") == 3
 
 
+def line(process: subprocess.Popen[bytes]) -> bytes:
+    """Return the next line that a process says, which is short, within half a minute."""
+    assert process.stdout is not None
+    assert select.select([process.stdout], [], [], DEADLINE)[0]
+    return os.read(process.stdout.fileno(), 100)
+
+
+def test_the_rows_of_fidelity_are_run_ahead(any_ahead: Path, env: Env) -> None:
+    """The runner that stands there for commands started ahead does start them so."""
+    mark = any_ahead.parent / "mark"
+    before = mark.stat().st_size if mark.exists() else 0
+    assert subprocess.run([any_ahead, "sh", "-c", "exit 3"], env=env, check=False, timeout=60).returncode == 3
+    assert mark.stat().st_size > before
+
+
 def test_signals_while_python_starts_are_the_commands(bd: Ahead, tmp_path: Path) -> None:
     """They wait for Python, which hands them on."""
     bd.shims.run("bd", "ready")
     bd.slowly(tmp_path / "go")
     env = bd.shims.session("trap 'echo got; exit 7' TERM; echo ready; while :; do sleep 0.01; done")
     with subprocess.Popen(["bd", "ready"], env=env, cwd=bd.shims.town, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"ready\n"
+        assert line(process) == b"ready\n"
         process.send_signal(signal.SIGTERM)
         (tmp_path / "go").touch()
-        assert process.stdout.read() == b"got\n"
+        assert line(process) == b"got\n"
         assert process.wait(60) == 7
     assert bd.times == 1
     assert len(bd.shims.written()[0]) == 2
@@ -384,8 +399,7 @@ def test_it_dies_with_us_while_python_starts(bd: Ahead, tmp_path: Path) -> None:
     bd.slowly(tmp_path / "never")
     env = bd.shims.session("echo $$; exec sleep 60")
     with subprocess.Popen(["bd", "ready"], env=env, cwd=bd.shims.town, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        pid = int(process.stdout.readline())
+        pid = int(line(process))
         process.kill()
         assert process.wait(60) == -signal.SIGKILL
         wait_until(lambda: not is_alive(pid), "the command dies")
