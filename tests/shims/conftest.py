@@ -62,7 +62,9 @@ ANY_AHEAD = """\
 export GT_RUN={run} GT_ROOT=/town PATH="{shims}:{real}:$PATH"
 # The first command makes the journal, which is news to the second.
 [ ! -e "${{GT_OTEL_JOURNAL%/*}}" ] || [ -e "$GT_OTEL_JOURNAL/runs/{run}" ] ||
-  {{ "{shims}/bd" true; touch -d @1 "$GT_OTEL_JOURNAL/config.json"; "{shims}/bd" true; }} >/dev/null 2>&1 </dev/null
+  {{
+    "{shims}/bd" true; touch -d @1 "$GT_OTEL_JOURNAL/config.json"; "{shims}/bd" true
+  }} >/dev/null 2>&1 </dev/null
 exec "{shims}/bd" "$@"
 """
 
