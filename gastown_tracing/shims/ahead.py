@@ -32,8 +32,8 @@ LONGEST = 65536
 #: Descriptors and processes that must be to spare.
 SPARE = 16
 #: How often the command's half looks whether its parent is Python: first without a pause, some milliseconds,
-#: then every 2 ms, some seconds.
-SPINS, PATIENCE = 1000, 3000
+#: then every 2 ms, some tenths of a second, which is seconds on a machine that is busy.
+SPINS, PATIENCE = 1000, 1150
 
 #: What a command is handed depends on this alone, the ids of spans left out, outside a run those of traces as
 #: well. `_gt_trace_path` and `_gt_trace_slot` say where that is noted; the slot is "" where it cannot be.
@@ -132,6 +132,7 @@ _gt_trace_has_room() {{
       _gt_trace_is_below $((_gt_trace_at + {spare})) "$_gt_trace_line" || return
     done
   done </proc/self/cgroup
+  return 0
 }}
 """
 
