@@ -94,6 +94,7 @@ class RealTown:
             "LANG": "C.UTF-8",
             "GT_DOLT_PORT": str(self.port),
             "IS_SANDBOX": "1",  # Claude Code's word for: root may skip permissions here
+            "DISABLE_AUTOUPDATER": "1",  # nor may it replace itself on this machine
             **self.settings,
         }
 
