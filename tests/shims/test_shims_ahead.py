@@ -449,7 +449,7 @@ def test_where_there_is_no_room_for_two_processes(bd: Ahead, tmp_path: Path) -> 
         "+dac_override",
     ]
     env = bd.shims.session(GT_OTEL_JOURNAL=str(tmp_path / "theirs" / "journal"))
-    env["PATH"] = env["PATH"].replace(f"{bd.shims.folder}/gt", str(programs))
+    env["PATH"] = f"{bd.shims.folder}/bd:{programs}:/usr/bin:/bin"  # a bd of the machine's is not meant
     (tmp_path / "theirs").mkdir()
     for path in (tmp_path / "theirs", tmp_path):
         os.chown(path, 64998, -1)
