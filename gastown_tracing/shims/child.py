@@ -126,10 +126,19 @@ def find(command: bytes, path: bytes | None) -> bytes:
 
 
 def _means(command: bytes, path: bytes | None, file: bytes) -> bool:
-    try:
-        return find(command, path) == file
-    except OSError:
-        return False
+    """Return whether the first file of this name on PATH is `file`, whoever may run which of them."""
+    if b"/" in command:
+        return command == file
+    for directory in (DEFAULT_PATH if path is None else path).split(b":"):
+        candidate = directory + b"/" + command if directory else b"./" + command
+        try:
+            posix.stat(candidate)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:  # who has other rights than access(2) asks for could run it
+            return False
+        return candidate == file
+    return False
 
 
 def _check(file: bytes) -> None:

@@ -251,9 +251,7 @@ def _start(request: Request, caller: child.Caller, plan: "Plan", begun: Begun) -
             debug(PROGRAM, f"context not handed on: {why}", plan.telemetry)
             environ = request.environ
         caller.let_in()
-        # A shim's by its path: its name could mean the shim itself to whoever may run what we may not see.
-        argv = [file, *request.argv[1:]] if request.file else request.argv
-        begun.pid = child.start(file, argv, environ, caller, wrap=wrap, descriptors=instead)
+        begun.pid = child.start(file, request.argv, environ, caller, wrap=wrap, descriptors=instead)
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.ENOMEM):  # no room for two: the command takes ours
             _replace(request, caller)
