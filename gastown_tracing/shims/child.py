@@ -113,8 +113,7 @@ def find(command: bytes, path: bytes | None) -> bytes:
         _check(command)
         return command
     failure = OSError(errno.ENOENT, "command not found")
-    for directory in (DEFAULT_PATH if path is None else path).split(b":"):
-        candidate = directory + b"/" + command if directory else b"./" + command
+    for candidate in _candidates(command, path):
         try:
             _check(candidate)
         except OSError as error:
@@ -125,12 +124,16 @@ def find(command: bytes, path: bytes | None) -> bytes:
     raise failure
 
 
+def _candidates(command: bytes, path: bytes | None) -> "list[bytes]":
+    directories = (DEFAULT_PATH if path is None else path).split(b":")
+    return [directory + b"/" + command if directory else b"./" + command for directory in directories]
+
+
 def _means(command: bytes, path: bytes | None, file: bytes) -> bool:
     """Return whether the first file of this name on PATH is `file`, whoever may run which of them."""
     if b"/" in command:
         return command == file
-    for directory in (DEFAULT_PATH if path is None else path).split(b":"):
-        candidate = directory + b"/" + command if directory else b"./" + command
+    for candidate in _candidates(command, path):
         try:
             posix.stat(candidate)
         except (FileNotFoundError, NotADirectoryError):
