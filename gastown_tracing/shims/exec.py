@@ -98,9 +98,9 @@ class Begun:
         self.slot, self.known = "", False
 
     @classmethod
-    def ahead(cls, span_id: str, pid: int, start_ns: int, slot: str) -> "Begun":
+    def ahead(cls, span_id: str, pid: int, start_ns: int, slot: str, reading: "Reading | None") -> "Begun":
         """Return a command that runs since `start_ns`, ns of the Unix epoch, as the process `pid`."""
-        begun = cls(span_id, None)
+        begun = cls(span_id, reading)
         begun.started -= begun.start_ns - start_ns
         begun.pid, begun.start_ns = pid, start_ns
         begun.slot, begun.known = slot, True
@@ -147,11 +147,15 @@ def run(
     """Run the command that the options name, record it, and end as it ended.
 
     `bundle` asks for the bundle below that root to be made afterwards. `ahead` is the command where it runs
-    already.
+    already; whatever is raised then, it is still to be waited for.
     """
-    slot = ""
+    slot, reading = "", None
     if arguments[:1] == ["--slot"]:
         slot, arguments = arguments[1], arguments[2:]
+    if ahead is not None and ahead[5]:
+        from gastown_tracing.shims.tee import adopt  # hardly any command's output is read
+
+        reading = adopt(ahead[5])
     try:
         request = from_shim(arguments) if arguments[:1] == ["--shim"] else _parsed(arguments)
     except UsageError as error:
@@ -171,7 +175,7 @@ def run(
     except Exception as error:  # the command must run whatever is wrong with us
         debug(PROGRAM, f"not recorded: {describe(error)}")
     if ahead is not None:
-        _follow(request, caller, plan, Begun.ahead(*ahead[1:]), bundle)
+        _follow(request, caller, plan, Begun.ahead(*ahead[1:5], reading), bundle)
     elif plan is None:
         _replace(request, caller)
     else:

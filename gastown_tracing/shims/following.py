@@ -39,18 +39,23 @@ def follow(request: "Request", plan: "Plan", begun: "Begun", bundle: str) -> "No
 
 def leave(begun: "Begun") -> "NoReturn":
     """Record nothing of a command that runs already, and end as it ends."""
-    waiting.let_go(False)
-    waiting.exit_as(waiting.wait(begun.pid))
+    _let_go(None, begun.reading)
+    status = waiting.wait(begun.pid)
+    if begun.reading is not None:
+        for number in (1, 2):
+            begun.reading.said(number)  # which has been handed on then
+        begun.reading.close()
+    waiting.exit_as(status)
 
 
-def _let_go(plan: "Plan", reading: "Reading | None") -> None:
+def _let_go(plan: "Plan | None", reading: "Reading | None") -> None:
     try:
         if reading is not None:
             reading.started()
         held = reading.held if reading is not None else ()
-        waiting.let_go(plan.telemetry.config.flag("GT_OTEL_DEBUG"), held)
+        waiting.let_go(plan is not None and plan.telemetry.config.flag("GT_OTEL_DEBUG"), held)
     except OSError as error:  # no descriptor to spare: the record can still be written at the end
-        debug(PROGRAM, f"descriptors kept: {describe(error)}", plan.telemetry)
+        debug(PROGRAM, f"descriptors kept: {describe(error)}", plan.telemetry if plan is not None else None)
 
 
 def _opened(request: "Request", plan: "Plan", begun: "Begun") -> "tuple[Record | None, int | None]":

@@ -81,7 +81,7 @@ def _fields(request: "Request", plan: "Plan", begun: "Begun") -> tuple[str, ...]
     """Return what a note says, nothing where there can be none. Raises PropagationError."""
     telemetry, resolution = plan.telemetry, plan.resolution
     env = telemetry.config.env
-    if resolution.source not in ("GT_RUN", "TRACEPARENT", "new") or begun.reading is not None:
+    if resolution.source not in ("GT_RUN", "TRACEPARENT", "new"):
         return ()
     if exported(request.program, telemetry) or telemetry.config.flag("GT_LOG_BD_OUTPUT"):
         return ()

@@ -73,8 +73,7 @@ _WORDS = '"${_gt_trace_python[@]}"'
 _AHEAD = f"""\
 _gt_trace_python=({_COMMAND})
   _gt_trace_slot=
-  if [ -n "$_gt_trace_journal" ]; then _gt_trace_ahead "$@"; fi
-  """
+"""
 
 TEMPLATE = f"""\
 #!{{shell}}
@@ -249,37 +248,30 @@ def shim(program: str, shell: str = "") -> str:
     options = f'--shim {program} --file "$_gt_trace_real" -- {program} '
     parts = pieces(shell)
     python = {"ahead": "", "command": _COMMAND.format(**parts), "options": options, **parts}
-    functions = ""
     if in_bash and program in ahead.PROGRAMS and ahead.is_possible(interpreter()[0]):
-        functions = ahead.text(
-            program, execute=execute, options=options, command=_WORDS, python=parts["python"]
-        )
-        python["ahead"], python["command"] = _AHEAD.format(**parts), _WORDS
+        lines = ahead.text(program, execute=execute, options=options, command=_WORDS, python=parts["python"])
+        python["ahead"], python["command"] = _AHEAD.format(**parts) + lines, _WORDS
         python["options"] = f'${{_gt_trace_slot:+--slot "$_gt_trace_slot"}} {options}'
-    run = [
-        functions,
-        "_gt_trace_run() {\n",
-        _VERSION.format(**common) if program == "bd" else "",
-        SWITCH,
-        f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
-        _PYTHON.format(**python),
-        f"{execute}\n}}\n",
-    ]
-    found = 'if [ -n "$_gt_trace_real" ]; then _gt_trace_run "$@"; fi\n'
-    lines = [
-        f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
-        _BEGIN,
-        rules,
-        # What the shell need not read costs nothing: each part stands behind the one that can do without it.
-        _FIND_FAST.format(**common) if "bash" in shell else "_gt_trace_real=\n",
-        f'if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_wanted" ]; then {execute}; fi\n' if rules else "",
-        *run,
-        found,
-        _FIND.format(**common),
-        unwanted,
-        '_gt_trace_run "$@"\n',
-    ]
-    return "".join(lines)
+    find = _FIND.format(**common)
+    if in_bash:
+        # What bash need not read costs nothing: most commands end before it has to search by itself.
+        found = 'if [ -n "$_gt_trace_real" ] && [ -z "$_gt_trace_wanted" ]'
+        end = f"{found}; then {execute}; fi\n" if rules else ""
+        find = f'{_FIND_FAST.format(**common)}{end}if [ -z "$_gt_trace_real" ]; then\n{find}fi\n'
+    return "".join(
+        [
+            f"#!{shell}\n{MARK}: {program}\n# {json.dumps(facts(program))}\n",
+            _BEGIN,
+            rules,
+            find,
+            unwanted,
+            _VERSION.format(**common) if program == "bd" else "",
+            SWITCH,
+            f'if [ -z "$_gt_trace_on" ]; then {execute}; fi\n',
+            _PYTHON.format(**python),
+            f"{execute}\n",
+        ]
+    )
 
 
 def found_shell() -> str:

@@ -1,8 +1,8 @@
 """The fast path's program: `python -I -S -E main.py STAT [--event E] [--name N] [--attr K=V …] -- CMD …`.
 
 STAT is the line of /proc/self/stat that the launcher read before Python started, or `-`. A shim calls it with
-`[--ahead ID:ID:NUMBER:SLOT | --slot SLOT] --shim PROGRAM --file FILE -- NAME …`: the command has been started
-ahead of us, or what it is handed is to be noted (`handover`).
+`[--ahead TOLD | --slot SLOT] --shim PROGRAM --file FILE -- NAME …`: the command has been started ahead of us
+(`started` has what TOLD is), or what it is handed is to be noted (`handover`).
 
 The launcher runs it as a bundle: this program and all modules of the fast path in one file, loaded at once
 and not one by one, which saves most of the milliseconds that importing them costs. The bundle is a cache,
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     #: This program, which is no module, has no name there.
     Modules = tuple[tuple[str, str, int, int, CodeType], ...]
     #: A command that has been started before us: its trace ID, its span's id, its process id, when it began
-    #: (Unix epoch, ns), and the slot of the note that it was handed.
-    Ahead = tuple[str, str, int, int, str]
+    #: (Unix epoch, ns), the slot of the note that it was handed, and the pipes that it writes its stdout and
+    #: its stderr into; none where these are its caller's.
+    Ahead = tuple[str, str, int, int, str, list[int]]
 else:
     import _signal  # the C half of signal
 
@@ -333,11 +334,12 @@ def _source(file: str) -> str:
 def started(ahead: str) -> "Ahead | None":
     """Return the command that the launcher has started before us, None where it could not. Never raises.
 
-    `ahead` names its trace, its span, the descriptor on which it says who it is, and the slot of its note:
-    `ID:ID:NUMBER:SLOT`.
+    `ahead` names its trace, its span, the descriptor on which it says who it is, the slot of its note, and
+    the pipes it writes into: `ID:ID:NUMBER:SLOT:NUMBER:NUMBER`. What it is not is empty.
     """
     MASK.clear()  # it was env(1) that blocked signals for us, in a process that had blocked none
-    trace_id, span_id, number, slot = ahead.split(":")
+    trace_id, span_id, number, slot, *numbers = ahead.split(":")
+    pipes = [int(name) for name in numbers if name]
     said = b""
     # Before it has spoken the terminal may stop it, and so us: nobody else would see the job stopped.
     stops = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
@@ -347,11 +349,16 @@ def started(ahead: str) -> "Ahead | None":
             said += more
         posix.close(int(number))
         pid, _, seconds = said.decode().partition(" ")  # the decimal point is the locale's
-        return trace_id, span_id, int(pid), int("".join(filter(str.isdigit, seconds))) * 1000, slot
+        begun = int(pid), int("".join(filter(str.isdigit, seconds))) * 1000
+        for pipe in pipes:
+            posix.read(pipe, 1)  # the newline with which the launcher made it
     except (OSError, ValueError):
+        for pipe in pipes:
+            posix.close(pipe)
         return None  # it has ended, and may have been waited for already
     finally:
         _signal.pthread_sigmask(_signal.SIG_BLOCK, stops)
+    return trace_id, span_id, *begun, slot, pipes
 
 
 def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn":
@@ -373,7 +380,7 @@ def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn"
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, MASK)
     if ahead is not None:
-        code = posix.waitstatus_to_exitcode(posix.waitpid(ahead[2], 0)[1])
+        code = posix.waitstatus_to_exitcode(handed_on(ahead[2], ahead[5]))
         if code < 0:
             posix.kill(posix.getpid(), -code)
         posix._exit(code & 0xFF)
@@ -389,6 +396,47 @@ def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn"
         except (OSError, IndexError):
             continue
     posix._exit(127)
+
+
+def handed_on(pid: int, pipes: list[int]) -> int:
+    """Return the wait status of a command, once what it wrote into these pipes stands on our own streams."""
+    if pipes:
+        from select import POLLIN, poll  # not where anything else of us can be loaded
+
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
+        ready, targets = poll(), dict(zip(pipes, (1, 2), strict=False))
+        for pipe in pipes:
+            ready.register(pipe, POLLIN)
+        while targets:
+            found = ready.poll(20)
+            if not found and posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT):
+                break  # who still has a pipe may run for ever
+            for pipe, _ in found:
+                if not _hand_on(pipe, targets[pipe]):
+                    ready.unregister(pipe)
+                    del targets[pipe]
+        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
+    return posix.waitpid(pid, 0)[1]
+
+
+def _hand_on(source: int, target: int) -> bool:
+    """Hand on what there is; at its end, and where nobody reads it, close the source and return False."""
+    try:
+        rest = data = posix.read(source, 1 << 16)
+        while rest:
+            try:
+                rest = rest[posix.write(target, rest) :]
+            except BlockingIOError:  # O_NONBLOCK is the file's, not ours to change
+                _signal.sigtimedwait((), 0.002)
+        if data:
+            return True
+        posix.close(source)
+    except OSError:
+        try:
+            posix.close(source)
+        except OSError:
+            return False  # it has been closed: a pump has it
+    return False
 
 
 #: What `write` puts the modules in the place of.

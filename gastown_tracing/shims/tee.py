@@ -14,6 +14,7 @@ from errno import EBADF
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
+    from collections.abc import Sequence
     from typing import NoReturn
 else:
     import _signal  # the C half of signal
@@ -99,6 +100,14 @@ def prepare(*, alone: bool, errors: bool, pipes: bool) -> Reading | None:
     return Reading(streams) if streams else None
 
 
+def adopt(sources: "Sequence[int]") -> Reading:
+    """Return how to read a command that runs already, and writes its stdout and stderr into these pipes.
+
+    Raises OSError where there is no process to spare; the pipes that have no pump yet are open then.
+    """
+    return Reading({number: Pump(number, source) for number, source in enumerate(sources, _STDOUT)})
+
+
 def _stat(number: int) -> posix.stat_result | None:
     try:
         return posix.fstat(number)
@@ -181,20 +190,25 @@ class Pump:
 
     __slots__ = ("_alive", "_done", "_pid", "_report", "held", "writer")
 
-    def __init__(self, number: int) -> None:
-        """Start the pump in front of this descriptor. Raises OSError."""
+    def __init__(self, number: int, source: int = -1) -> None:
+        """Start the pump in front of this descriptor; `source` is its pipe, by default a new one.
+
+        Raises OSError.
+        """
         opened: list[int] = []
         try:
-            while len(opened) < 6:
+            while len(opened) < (6 if source < 0 else 4):
                 opened += _pipe()
-            source, self.writer, self._report, report, alive, self._alive = opened
+            self._report, report, alive, self._alive, *new = opened
+            source, self.writer = new or (source, -1)
             self._pid = posix.fork()
         except OSError:
             for descriptor in opened:
                 posix.close(descriptor)
             raise
         if self._pid == 0:
-            _pump(source, number, report, alive, (self.writer, self._report, self._alive))
+            others = (self._report, self._alive, *new[1:])
+            _pump(source, number, report, alive, others)
         for descriptor in (source, report, alive):
             posix.close(descriptor)
         posix.set_blocking(self._report, False)
@@ -202,7 +216,8 @@ class Pump:
 
     def started(self) -> None:
         """Let go of the end that the command writes to."""
-        posix.close(self.writer)
+        if self.writer >= 0:
+            posix.close(self.writer)
 
     def said(self) -> bytes | None:
         """Return what the command said, once all of it has been handed on.

@@ -60,19 +60,29 @@ ANY_AHEAD = """\
 #!/bin/bash -p
 [ /dev/fd/2 -ef "$0" ] && exec 2>&-
 export GT_RUN={run} GT_ROOT=/town PATH="{shims}:{real}:$PATH"
-# The first command makes the journal, which is news to the second.
+# The first command makes the journal, which is news to the second. Their output are two pipes.
 [ ! -e "${{GT_OTEL_JOURNAL%/*}}" ] || [ -e "$GT_OTEL_JOURNAL/runs/{run}" ] ||
   {{
-    "{shims}/bd" true; touch -d @1 "$GT_OTEL_JOURNAL/config.json"; "{shims}/bd" true
-  }} >/dev/null 2>&1 </dev/null
+    {{ "{shims}/bd" true; touch -d @1 "$GT_OTEL_JOURNAL/config.json"; "{shims}/bd" true; }} | cat
+  }} </dev/null 2>&1 | cat >/dev/null
 exec "{shims}/bd" "$@"
 """
 
 
 @pytest.fixture(scope="session")
-def any_ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a script that runs any command as bd's shim runs bd for the second time."""
-    folder = tmp_path_factory.mktemp("ahead")
+def any_ahead_written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the one whose command writes to its caller."""
+    return run_ahead(tmp_path_factory.mktemp("ahead"), reads=False)
+
+
+@pytest.fixture(scope="session")
+def any_ahead_read(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the one whose output is read."""
+    return run_ahead(tmp_path_factory.mktemp("ahead"), reads=True)
+
+
+def run_ahead(folder: Path, *, reads: bool) -> Path:
+    """Write a script that runs any command as bd's shim runs bd for the second time."""
     real, file = folder / "real", folder / "any ahead"
     real.mkdir()
     shutil.copy("/usr/bin/env", real / "bd")
@@ -80,7 +90,9 @@ def any_ahead(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shim = folder / "shims" / "bd" / "bd"
     told = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
     assert told in shim.read_text()
-    shim.write_text(shim.read_text().replace(told, f"{told}  echo >>'{folder}/mark'\n"))
+    text, unread = shim.read_text().replace(told, f"{told}echo >>'{folder}/mark'\n"), "_gt_trace_reads= "
+    assert unread in text
+    shim.write_text(text.replace(unread, "_gt_trace_reads=1 ") if reads else text)
     file.write_text(ANY_AHEAD.format(run=RUN, real=real, shims=folder / "shims" / "bd"))
     file.chmod(0o755)
     return file
@@ -93,11 +105,15 @@ def runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
     return words_before(request.param, launcher_file)
 
 
-@pytest.fixture(params=["launcher", "gt-trace", "tee", "ahead"])
+#: The fixtures of scripts that run any command as a shim does.
+AS_SHIM = {"tee": "any_shim", "ahead": "any_ahead_written", "ahead, read": "any_ahead_read"}
+
+
+@pytest.fixture(params=["launcher", "gt-trace", *AS_SHIM])
 def any_runner(request: pytest.FixtureRequest, launcher_file: Path) -> list[str]:
     """Return the same, and what runs a command as shims that read its output, or start it ahead of Python."""
-    if request.param in ("tee", "ahead"):
-        return [str(request.getfixturevalue("any_shim" if request.param == "tee" else "any_ahead"))]
+    if request.param in AS_SHIM:
+        return [str(request.getfixturevalue(AS_SHIM[request.param]))]
     return words_before(request.param, launcher_file)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from shell_kit import SESSION
+from shims_kit import PYTHON
 
-from gastown_tracing.journal.layout import Journal
+from gastown_tracing.journal.layout import Journal, create
 from gastown_tracing.journal.parse import ReadLog, ReadSpan
 from gastown_tracing.journal.reader import list_runs, read_loose, read_run
 from gastown_tracing.shims import install
@@ -69,3 +72,41 @@ class Shims:
         found = {log.event_name: log for log in logs}
         assert len(found) == len(logs)
         return found
+
+
+#: Waits, and leaves its children alone, which a shell does not.
+LATE = """\
+#!{python} -ISE
+import os, sys, time
+while not os.path.exists({mark!r}):
+    time.sleep(0.005)
+os.execv({python!r}, [{python!r}, *sys.argv[1:]])
+"""
+
+
+class Ahead:
+    """A shim of bd that notes when it starts its command ahead."""
+
+    def __init__(self, shims: Shims, mark: Path) -> None:
+        self.shims, self._mark = shims, mark
+        # What is younger than the first command's start is news to the second.
+        os.utime(create(shims.journal.root).config_path, (1, 1))
+        self.file = shims.folder / "bd" / "bd"
+        text = self.file.read_text()
+        said = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
+        assert said in text
+        self.file.write_text(text.replace(said, f"{said}echo >>{shlex.quote(str(mark))}\n"))
+
+    @property
+    def times(self) -> int:
+        """Return how many commands have been started ahead."""
+        return self._mark.read_text().count("\n") if self._mark.exists() else 0
+
+    def slowly(self, mark: Path) -> None:
+        """Let Python begin only once `mark` exists."""
+        late = mark.parent / "late-python"
+        late.write_text(LATE.format(python=PYTHON, mark=str(mark)))
+        late.chmod(0o755)
+        text = self.file.read_text()
+        assert f"{PYTHON} -I" in text
+        self.file.write_text(text.replace(f"{PYTHON} -I", f"{shlex.quote(str(late))} -I"))

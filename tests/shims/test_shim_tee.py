@@ -10,13 +10,14 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shell_kit import RUN
-from shim_kit import SAYS, Shims
+from shim_kit import SAYS, Ahead, Shims
 
 from gastown_tracing.shims import outputs
 from gastown_tracing.shims.lines.seen import BD, SLING, Seen
@@ -26,6 +27,33 @@ CREATE = ["bd", "create", "x", "--json"]
 BEAD = 'echo "{\\"id\\": \\"de-7\\"}"'
 PIPE = subprocess.PIPE
 ORDER = ["out1", "err1", "out2", "err2", "out3", "err3"]
+
+
+SHOW = ["bd", "show", "de-7", "--json"]
+
+
+class Read:
+    """A command whose pipes are teed: by Python before it starts, or by the shell that starts it ahead."""
+
+    def __init__(self, shims: Shims, words: list[str]) -> None:
+        self.shims, self.words = shims, words
+
+    def start(self, says: str, **streams: object) -> subprocess.Popen[bytes]:
+        """Start it; both its outputs are pipes unless said otherwise."""
+        how = {"cwd": self.shims.town, "stdout": PIPE, "stderr": PIPE, **streams}
+        return subprocess.Popen(self.words, env=self.shims.session(says), **how)  # type: ignore[call-overload,no-any-return]  # in how
+
+
+@pytest.fixture(params=["by Python", "ahead"])
+def read(request: pytest.FixtureRequest, shims: Shims, tmp_path: Path) -> Iterator[Read]:
+    """Return a command whose pipes are teed, in both ways."""
+    if request.param == "by Python":
+        yield Read(shims, CREATE)
+        return
+    ahead = Ahead(shims, tmp_path / "ahead")
+    shims.run(*SHOW)
+    yield Read(shims, SHOW)
+    assert ahead.times > 0
 
 
 def made(shims: Shims) -> list[object]:
@@ -107,11 +135,9 @@ def test_any_bytes(shims: Shims, tmp_path: Path) -> None:
     assert isinstance(shims.logs()["bd.call"].attributes["stderr"], str)
 
 
-def test_a_reader_that_goes_away_ends_the_command(shims: Shims) -> None:
+def test_a_reader_that_goes_away_ends_the_command(read: Read) -> None:
     """`… | head -1` ends the command with SIGPIPE, as without us."""
-    with subprocess.Popen(
-        CREATE, env=shims.session("exec yes"), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start("exec yes") as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -120,13 +146,11 @@ def test_a_reader_that_goes_away_ends_the_command(shims: Shims) -> None:
         assert process.stderr.read() == b""
 
 
-def test_a_reader_that_has_gone_is_told_at_the_next_write(shims: Shims, tmp_path: Path) -> None:
+def test_a_reader_that_has_gone_is_told_at_the_next_write(read: Read, tmp_path: Path) -> None:
     """The very first write behind a reader's end gets the SIGPIPE: no byte is taken that nobody reads."""
     go = tmp_path / "go"
     says = f"echo one; while [ ! -e '{go}' ]; do sleep 0.01; done; echo two; echo three >'{go}'"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start(says) as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
@@ -136,12 +160,10 @@ def test_a_reader_that_has_gone_is_told_at_the_next_write(shims: Shims, tmp_path
     assert go.read_text() == ""
 
 
-def test_a_slow_reader_holds_the_command_back(shims: Shims) -> None:
+def test_a_slow_reader_holds_the_command_back(read: Read) -> None:
     """Nobody buffers more than two pipes hold."""
     says = "head -c 1000000 /dev/zero; echo done >&2"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start(says) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         os.set_blocking(process.stderr.fileno(), False)
@@ -151,14 +173,12 @@ def test_a_slow_reader_holds_the_command_back(shims: Shims) -> None:
         assert process.wait(30) == 0
 
 
-def test_an_output_that_never_waits(shims: Shims) -> None:
+def test_an_output_that_never_waits(read: Read) -> None:
     """O_NONBLOCK is the caller's: a full pipe loses no byte."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     says = "head -c 500000 /dev/zero"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=writer, stderr=PIPE
-    ) as process:
+    with read.start(says, stdout=writer) as process:
         os.close(writer)
         size = 0
         while chunk := os.read(reader, 1 << 16):
@@ -181,40 +201,34 @@ def test_a_stream_socket_is_teed_and_messages_are_not(shims: Shims) -> None:
         ours.close()
 
 
-def test_a_child_that_keeps_the_pipe_is_heard_to_its_end(shims: Shims, tmp_path: Path) -> None:
+def test_a_child_that_keeps_the_pipe_is_heard_to_its_end(read: Read, tmp_path: Path) -> None:
     """The shim ends when the command does; its reader hears what comes later, and then the end of it."""
     go = tmp_path / "go"
     says = f"{BEAD}; (while [ ! -e '{go}' ]; do sleep 0.01; done; echo late; echo later >&2) &"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start(says) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.wait(30) == 0
-        assert made(shims) == ["de-7"]
+        assert made(read.shims)[-1] == "de-7"
         go.write_text("")
         assert process.stdout.read() == b'{"id": "de-7"}\nlate\n'
         assert process.stderr.read() == b"later\n"
 
 
-def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(shims: Shims) -> None:
+def test_who_waits_for_the_end_of_output_waits_for_the_command_alone(read: Read) -> None:
     """A command that closes its streams lets go of them although it goes on."""
     says = "echo out; exec >&- 2>&-; exec sleep 300"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start(says) as process:
         assert process.stdout is not None
         assert process.stdout.read() == b"out\n"
         assert process.poll() is None
         process.kill()
 
 
-def test_killed_with_9_what_was_said_arrives(shims: Shims) -> None:
+def test_killed_with_9_what_was_said_arrives(read: Read) -> None:
     """A caller with a deadline kills and reads to the end: it gets what had been written, and the end."""
     says = "head -c 50000 /dev/zero; echo up >&2; exec sleep 300"
-    with subprocess.Popen(
-        CREATE, env=shims.session(says), cwd=shims.town, stdout=PIPE, stderr=PIPE
-    ) as process:
+    with read.start(says) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         assert process.stderr.readline() == b"up\n"
@@ -222,11 +236,11 @@ def test_killed_with_9_what_was_said_arrives(shims: Shims) -> None:
         assert len(process.stdout.read()) == 50_000
 
 
-def test_nobody_is_left_behind(shims: Shims) -> None:
+def test_nobody_is_left_behind(read: Read) -> None:
     """When the command has ended no process of ours runs on."""
     for _ in range(5):
-        shims.run(*CREATE, says=BEAD)
-    wait_until(lambda: not of_journal(shims), "no process of a shim is left")
+        read.shims.run(*read.words, says=BEAD)
+    wait_until(lambda: not of_journal(read.shims), "no process of a shim is left")
 
 
 def of_journal(shims: Shims) -> list[str]:

@@ -7,6 +7,7 @@ import select
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,10 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from shell_kit import ROOT, RUN, SESSION
-from shim_kit import Shims
-from shims_kit import PYTHON
+from shim_kit import Ahead, Shims
 
-from gastown_tracing.journal.layout import create
 from gastown_tracing.journal.parse import ReadSpan
 from gastown_tracing.shims import ahead, handover, main
 from gastown_tracing.shims.exec import Request
@@ -31,44 +30,6 @@ Env = dict[str, str]
 SAYS_ENVIRONMENT = "env -0"
 TRACE, SPAN = "1af7651916cd43dd8448eb211c80319c", "1ad6b7169203331a"
 IDS = f"gt.trace_id={TRACE},gt.span_id={SPAN}"
-
-
-#: Waits, and leaves its children alone, which a shell does not.
-LATE = """\
-#!{python} -ISE
-import os, sys, time
-while not os.path.exists({mark!r}):
-    time.sleep(0.005)
-os.execv({python!r}, [{python!r}, *sys.argv[1:]])
-"""
-
-
-class Ahead:
-    """A shim of bd that notes when it starts its command ahead."""
-
-    def __init__(self, shims: Shims, mark: Path) -> None:
-        self.shims, self._mark = shims, mark
-        # What is younger than the first command's start is news to the second.
-        os.utime(create(shims.journal.root).config_path, (1, 1))
-        self.file = shims.folder / "bd" / "bd"
-        text = self.file.read_text()
-        said = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
-        assert said in text
-        self.file.write_text(text.replace(said, f"{said}  echo >>{shlex.quote(str(mark))}\n"))
-
-    @property
-    def times(self) -> int:
-        """Return how many commands have been started ahead."""
-        return self._mark.read_text().count("\n") if self._mark.exists() else 0
-
-    def slowly(self, mark: Path) -> None:
-        """Let Python begin only once `mark` exists."""
-        late = mark.parent / "late-python"
-        late.write_text(LATE.format(python=PYTHON, mark=str(mark)))
-        late.chmod(0o755)
-        text = self.file.read_text()
-        assert f"{PYTHON} -I" in text
-        self.file.write_text(text.replace(f"{PYTHON} -I", f"{shlex.quote(str(late))} -I"))
 
 
 @pytest.fixture
@@ -192,12 +153,76 @@ def test_another_environment_is_for_python(changed: Env, bd: Ahead) -> None:
     assert bd.times == 1
 
 
-@pytest.mark.parametrize("line", ["show x --json", "create y", "mol wisp z", "close x", "dolt start"])
-def test_what_is_read_or_stays_is_for_python(line: str, bd: Ahead) -> None:
+@pytest.mark.parametrize(
+    "line", ["create y", "mol wisp z", "close x", "dolt start", "create 'show x' --json"]
+)
+def test_what_python_has_to_see_first_is_for_python(line: str, bd: Ahead) -> None:
     """Its output goes through us, or it gets no context."""
     bd.shims.run("bd", "ready")
-    bd.shims.run("bd", *line.split())
+    bd.shims.run("bd", *shlex.split(line))
     assert bd.times == 0
+
+
+SHOW = ["bd", "show", "de-7", "--json"]
+
+
+@pytest.mark.parametrize(
+    ("out", "err"), [("pipe", "file"), ("file", "pipe"), ("one", "one"), ("file", "file"), ("socket", "pipe")]
+)
+def test_what_is_no_pair_of_pipes_is_for_python(out: str, err: str, bd: Ahead, tmp_path: Path) -> None:
+    """A file is read back, and one pipe for both is not read at all."""
+    bd.shims.run(*SHOW)
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as cat:
+        assert cat.stdin is not None
+        one, (ours, theirs) = os.dup(cat.stdin.fileno()), socket.socketpair()
+        with (tmp_path / "file").open("wb") as file:
+            streams = {"pipe": subprocess.PIPE, "file": file, "one": one, "socket": theirs}
+            env = bd.shims.session("true")
+            bd.shims.run_as(SHOW, env, capture_output=False, stdout=streams[out], stderr=streams[err])
+        os.close(one)
+        for end in (ours, theirs):
+            end.close()
+    assert (bd.times, len(bd.shims.written()[0])) == (0, 2)
+
+
+def test_what_is_read_arrives_and_is_recorded(bd: Ahead, tmp_path: Path) -> None:
+    """Both streams, byte for byte; the id that bd printed, and its own notion of failure."""
+    out, err = tmp_path / "out", tmp_path / "err"
+    for file in (out, err):
+        file.write_bytes(os.urandom(300_000))
+    done = [bd.shims.run(*SHOW, says=f"cat '{err}' >&2 & cat '{out}'; wait; exit 3") for _ in range(2)]
+    for one in done:
+        assert (one.returncode, one.stdout, one.stderr) == (3, out.read_bytes(), err.read_bytes())
+    assert bd.times == 1
+    bd.shims.run(*SHOW, says='echo "[{\\"id\\": \\"de-7\\"}]"')
+    bd.shims.run(*SHOW, says="echo no such bead >&2")
+    assert bd.times == 3
+    spans = sorted(bd.shims.written()[0], key=lambda span: span.start_ns)
+    assert [span.status_code for span in spans] == [2, 2, 0, 2]
+    assert [span.attributes.get("error.type") for span in spans][2:] == [None, "no_output"]
+    calls = sorted(bd.shims.written()[1], key=lambda log: log.time_ns)
+    assert [log.attributes.get("bead_id") for log in calls] == [None, None, "de-7", None]
+
+
+def test_what_is_not_json_is_not_read(bd: Ahead) -> None:
+    """The command has its caller's own pipes."""
+    says = "readlink /proc/self/fd/1 /proc/self/fd/2"
+    reader, writer = os.pipe()
+    name = os.readlink(f"/proc/self/fd/{writer}")
+    for _ in range(2):
+        bd.shims.run_as(["bd", "show", "x"], bd.shims.session(says), capture_output=False, stdout=writer)
+        assert os.read(reader, 1000).decode().split()[0] == name
+    os.close(writer)
+    os.close(reader)
+    assert bd.times == 1
+
+
+def test_a_bash_whose_here_strings_are_files(bd: Ahead) -> None:
+    """BASH_COMPAT can ask for it: then Python makes the pipes."""
+    seen = 'for n in /proc/$$/fd/*; do [ -e "$n" ] && echo "$n" | sed s/$$//; done'
+    first = bd.shims.run(*SHOW, says=seen, BASH_COMPAT="50")
+    assert bd.shims.run(*SHOW, says=seen, BASH_COMPAT="50").stdout == first.stdout
+    assert (bd.times, len(bd.shims.written()[0])) == (0, 2)
 
 
 def test_what_the_run_works_on_is_news(bd: Ahead) -> None:
@@ -310,16 +335,17 @@ def test_in_a_namespace_with_the_proc_of_another(bd: Ahead) -> None:
     assert (done.returncode, done.stdout, done.stderr, bd.times) == (9, b"out\n", b"", 0)
 
 
+@pytest.mark.parametrize("words", [["bd", "ready"], SHOW], ids=["written", "read"])
 @pytest.mark.parametrize("spoken", [True, False], ids=["ahead", "by Python after all"])
-def test_nothing_of_the_pipeline_is_inherited(spoken: bool, bd: Ahead) -> None:
+def test_nothing_of_the_pipeline_is_inherited(spoken: bool, words: list[str], bd: Ahead) -> None:
     """Descriptors and options of bash are those that the caller gave."""
     seen = 'echo "$BASHOPTS"; for n in /proc/$$/fd/*; do [ -e "$n" ] && echo "$n" | sed s/$$//; done'
     env = {"BASHOPTS": "cmdhist"}
-    first = bd.shims.run("bd", "ready", says=seen, **env).stdout
+    first = bd.shims.run(*words, says=seen, **env).stdout
     if not spoken:
         said = 'echo "$BASHPID $EPOCHREALTIME"'
         bd.file.write_text(bd.file.read_text().replace(said, f"exit; {said}"))
-    assert bd.shims.run("bd", "ready", says=seen, **env).stdout == first
+    assert bd.shims.run(*words, says=seen, **env).stdout == first
     assert bd.times == spoken
 
 
@@ -370,11 +396,15 @@ def line(process: subprocess.Popen[bytes]) -> bytes:
     return os.read(process.stdout.fileno(), 100)
 
 
-def test_the_rows_of_fidelity_are_run_ahead(any_ahead: Path, env: Env) -> None:
-    """The runner that stands there for commands started ahead does start them so."""
-    mark = any_ahead.parent / "mark"
+@pytest.mark.parametrize("runner", ["any_ahead_written", "any_ahead_read"])
+def test_the_rows_of_fidelity_are_run_ahead(runner: str, request: pytest.FixtureRequest, env: Env) -> None:
+    """The runners that stand there for commands started ahead do start them so."""
+    file = Path(request.getfixturevalue(runner))
+    mark = file.parent / "mark"
     before = mark.stat().st_size if mark.exists() else 0
-    assert subprocess.run([any_ahead, "sh", "-c", "exit 3"], env=env, check=False, timeout=60).returncode == 3
+    words = [file, "sh", "-c", "ls -l /proc/$$/fd; exit 3"]
+    done = subprocess.run(words, env=env, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 3
     assert mark.stat().st_size > before
 
 
@@ -405,18 +435,50 @@ def test_it_dies_with_us_while_python_starts(bd: Ahead, tmp_path: Path) -> None:
         wait_until(lambda: not is_alive(pid), "the command dies")
 
 
-def test_an_interpreter_that_cannot_run_costs_nothing(bd: Ahead, tmp_path: Path) -> None:
-    """The modules are broken: the command has been started, and ends as it ends."""
-    bd.shims.run("bd", "ready")
+@pytest.mark.parametrize("words", [["bd", "ready"], SHOW], ids=["written", "read"])
+def test_an_interpreter_that_cannot_run_costs_nothing(words: list[str], bd: Ahead, tmp_path: Path) -> None:
+    """The modules are broken: the command has been started, is heard to its end, and ends as it ends."""
+    bd.shims.run(*words)
     broken = tmp_path / "gastown_tracing" / "shims"
     broken.mkdir(parents=True)
     shutil.copy(main.__file__, broken / "main.py")
     text = bd.file.read_text().replace(main.__file__, str(broken / "main.py"))
     bd.file.write_text(text.replace("cpython-", "nobody-"))
     for says, code in (("echo out; exit 4", 4), ("echo out; kill -TERM $$", -signal.SIGTERM)):
-        done = bd.shims.run("bd", "ready", says=says)
+        done = bd.shims.run(*words, says=says)
         assert (done.returncode, done.stdout, done.stderr) == (code, b"out\n", b"")
-    assert bd.times == 2
+    for size in (1, 400_000):
+        done = bd.shims.run(*words, says=f"head -c {size} /dev/zero; head -c {size} /dev/zero >&2; exit 5")
+        assert (done.returncode, len(done.stdout), len(done.stderr)) == (5, size, size)
+    with subprocess.Popen(
+        words,
+        env=bd.shims.session("exec yes"),
+        cwd=bd.shims.town,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(60) == -signal.SIGPIPE
+    assert bd.times == 5
+
+
+def test_a_broken_interpreter_waits_for_the_command_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever keeps its pipe is not waited for, and a pipe that has a pump is let be."""
+    ended = tmp_path / "ended"
+    says = f"echo out; (while [ ! -e '{ended}' ]; do sleep 0.01; done) & exit 6"
+    (reader, writer), (pumped, other) = os.pipe(), os.pipe()
+    process = subprocess.Popen(["sh", "-c", says], stdout=writer)
+    for descriptor in (writer, pumped, other):
+        os.close(descriptor)
+    assert main.handed_on(process.pid, [reader, pumped]) >> 8 == 6
+    process.returncode = 6
+    assert capfd.readouterr().out == "out\n"
+    ended.touch()
+    os.close(reader)
 
 
 def test_python_runs_what_was_not_started(bd: Ahead, tmp_path: Path) -> None:
@@ -461,10 +523,9 @@ def test_where_there_is_no_room_for_two_processes(bd: Ahead, tmp_path: Path) -> 
 
 
 def keys() -> Iterator[str]:
-    """Yield what `_gt_trace_find_key` says: slot and key of the environment it has."""
-    pieces = {"command": "false", "options": "", "execute": "false", "python": "/none"}
-    yield ahead.text("bd", **pieces)
-    yield "_gt_trace_journal=/nowhere _gt_trace_town=$TOWN; _gt_trace_find_key"
+    """Yield what the shell finds: slot and key of the environment it has."""
+    yield "_gt_trace_journal=/nowhere _gt_trace_town=$TOWN _gt_trace_slot="
+    yield f"while :; do {ahead.key()} break; done"
     yield 'printf "%s " "$_gt_trace_slot"; printf %s "$_gt_trace_key"'
 
 
