@@ -28,6 +28,8 @@ READING = frozenset(("show", "view"))
 #: What blocks all signals and then becomes Python, which takes them as they come. Whether it can is asked
 #: when shims are installed; a link that is there later leads to another one.
 ENV = "/usr/bin/env"
+#: What hands on output where Python cannot.
+CAT = "/bin/cat"
 #: The second: Python's children are not ignored where its caller ignores its own.
 HELD = "--block-signal --default-signal=CHLD"
 #: Characters of arguments that a command may have, and of its environment; more is for Python, which knows
@@ -40,8 +42,9 @@ SPARE = 16
 SPINS, PATIENCE = 1000, 1150
 
 #: All of it is a loop that runs once, and `break` leaves a command to Python: bash would copy a function
-#: twice, when it is defined and when it is called, which takes longer than what it does. First the commands
-#: that Python need not see before they run. Output that is read goes into pipes of ours.
+#: twice, when it is defined and when it is called, which takes longer than what it does. First: is it a
+#: command that Python need not see before it runs? Output that is read goes into pipes of ours. (Its words
+#: are looked at with each on a line of its own.)
 _LINES = """\
 _gt_trace_is_below() {{
   case $1,$2 in *,max | *,unlimited) return 0 ;; ,* | *, | *[!0123456789,]*) return 1 ;; esac
@@ -49,15 +52,17 @@ _gt_trace_is_below() {{
 }}
 while [ -n "$_gt_trace_journal" ]; do
   case $BASH_VERSION in [1-4].* | 5.0*) break ;; esac
-  _gt_trace_reads= _gt_trace_word=" $* "
-  case $_gt_trace_word in
+  IFS=$'\\n' _gt_trace_reads=
+  _gt_trace_line="$IFS$*$IFS"
+  IFS=$' \\t\\n'
+  case $_gt_trace_line in
   {telling}) break ;;
-  {reading}) case $_gt_trace_word in *json*) _gt_trace_reads=1 ;; esac ;;
+  {reading}) case $_gt_trace_line in *$'\\n--json'*) _gt_trace_reads=1 ;; esac ;;
   esac
   if [ -n "$_gt_trace_reads" ]; then
-    [ -p /dev/fd/1 ] && [ -p /dev/fd/2 ] && ! [ /dev/fd/1 -ef /dev/fd/2 ] || break
+    [ -p /dev/fd/1 ] && [ -p /dev/fd/2 ] && ! [ /dev/fd/1 -ef /dev/fd/2 ] && [ -x {cat} ] || break
   fi
-  [ ${{#_gt_trace_word}} -lt {longest} ] && [ -r {ours} ] || break
+  [ ${{#_gt_trace_line}} -lt {longest} ] && [ -r {ours} ] || break
 """
 
 #: What a command is handed depends on this alone, the ids of spans left out, outside a run those of traces as
@@ -119,18 +124,18 @@ _ROOM = """\
   [ "${{_gt_trace_words[29]-}}" = 0 ] || break
   IFS="/ " read -r _ _ _ _ _gt_trace_word _ </proc/loadavg
   mapfile -t _gt_trace_lines </proc/self/limits
-  _gt_trace_processes= _gt_trace_open=
+  _gt_trace_processes= _gt_trace_files=
   for _gt_trace_line in "${{_gt_trace_lines[@]}}"; do
     _gt_trace_words=($_gt_trace_line)
     case $_gt_trace_line in
     "Max processes"*) _gt_trace_processes=${{_gt_trace_words[2]-}} ;;
-    "Max open files"*) _gt_trace_open=${{_gt_trace_words[3]-}}; break ;;
+    "Max open files"*) _gt_trace_files=${{_gt_trace_words[3]-}}; break ;;
     esac
   done
   _gt_trace_words=(/proc/self/fd/*)
   _gt_trace_is_below "$_gt_trace_word" "$_gt_trace_processes" || break
-  _gt_trace_is_below $((${{#_gt_trace_words[@]}} + {spare})) "$_gt_trace_open" || break
-  _gt_trace_open=" ${{_gt_trace_words[*]}} "
+  _gt_trace_is_below $((${{#_gt_trace_words[@]}} + {spare})) "$_gt_trace_files" || break
+  _gt_trace_kept=" ${{_gt_trace_words[*]}} "
   # A control group's limit is that of those above it, too. Version 1 has its own tree for it.
   mapfile -t _gt_trace_lines </proc/self/cgroup
   for _gt_trace_line in "${{_gt_trace_lines[@]}}"; do
@@ -150,9 +155,49 @@ _ROOM = """\
     done
   done
 """
+#: Pipes for the output of a command that is read: a here-string is one, from bash 5.1 on, with its newline in
+#: it; where BASH_COMPAT asks for an older bash it is a file. Python puts its pumps behind them. Until it has
+#: said so a process of the shell's waits: when Python ends first, killed or broken, that hands on what comes.
+_PIPES = """\
+  _gt_trace_in= _gt_trace_out= _gt_trace_said= _gt_trace_warned= _gt_trace_say= _gt_trace_warn=
+  _gt_trace_heard= _gt_trace_hear=
+  {{ exec {{_gt_trace_in}}<&0 {{_gt_trace_out}}>&1; }} 2>&-
+  [ -n "$_gt_trace_out" ] || break
+  if [ -n "$_gt_trace_reads" ]; then
+    {{
+      exec {{_gt_trace_said}}<<<"" {{_gt_trace_warned}}<<<"" {{_gt_trace_heard}}<<<"" &&
+        exec {{_gt_trace_say}}>"/proc/self/fd/$_gt_trace_said" &&
+        exec {{_gt_trace_warn}}>"/proc/self/fd/$_gt_trace_warned" &&
+        exec {{_gt_trace_hear}}>"/proc/self/fd/$_gt_trace_heard"
+    }} 2>/dev/null
+    if [ -n "$_gt_trace_hear" ] && [ -p "/proc/self/fd/$_gt_trace_say" ]; then
+      read -r _gt_trace_word <&"$_gt_trace_said"
+      read -r _gt_trace_word <&"$_gt_trace_warned"
+      read -r _gt_trace_word <&"$_gt_trace_heard"
+      (
+        trap "" HUP INT QUIT TERM
+        exec {{_gt_trace_say}}>&- {{_gt_trace_warn}}>&- {{_gt_trace_hear}}>&- \\
+          {{_gt_trace_in}}<&- {{_gt_trace_out}}>&-
+        read -r -N 1 _gt_trace_word <&"$_gt_trace_heard"
+        case $_gt_trace_word in
+        2) exit ;;
+        1) ;;
+        *) {cat} <&"$_gt_trace_said" 2>&- {{_gt_trace_said}}<&- {{_gt_trace_warned}}<&- & ;;
+        esac
+        exec {cat} <&"$_gt_trace_warned" >&2 2>&- {{_gt_trace_said}}<&- {{_gt_trace_warned}}<&-
+      ) &
+    else
+      for _gt_trace_word in $_gt_trace_in $_gt_trace_out $_gt_trace_said $_gt_trace_warned $_gt_trace_heard \\
+        $_gt_trace_say $_gt_trace_warn $_gt_trace_hear; do
+        exec {{_gt_trace_word}}>&-
+      done
+      break
+    fi
+  fi
+"""
+
 #: The fork. The command's half waits until its parent is Python, which holds signals back and waits for its
-#: children when asked to; then it says who it is. Python starts the command where nobody has said so. A
-#: here-string is a pipe, with its newline in it.
+#: children when asked to; then it says who it is. Python starts the command where nobody has said so.
 _START = """\
   case $_gt_trace_id${{TRACEPARENT-}} in
   "")
@@ -162,23 +207,6 @@ _START = """\
   esac
   printf -v _gt_trace_span %08x%08x "$SRANDOM" "$SRANDOM"
   _gt_trace_span=${{_gt_trace_span/#0/1}}
-  _gt_trace_in= _gt_trace_out= _gt_trace_said= _gt_trace_warned= _gt_trace_say= _gt_trace_warn=
-  {{ exec {{_gt_trace_in}}<&0 {{_gt_trace_out}}>&1; }} 2>&-
-  [ -n "$_gt_trace_out" ] || break
-  if [ -n "$_gt_trace_reads" ]; then
-    {{
-      exec {{_gt_trace_said}}<<<"" {{_gt_trace_warned}}<<<"" &&
-        exec {{_gt_trace_say}}>"/proc/self/fd/$_gt_trace_said" &&
-        exec {{_gt_trace_warn}}>"/proc/self/fd/$_gt_trace_warned"
-    }} 2>/dev/null
-    [ -p "/proc/self/fd/$_gt_trace_say" ] && [ -p "/proc/self/fd/$_gt_trace_warn" ] || {{
-      for _gt_trace_word in $_gt_trace_in $_gt_trace_out $_gt_trace_said $_gt_trace_warned \\
-        $_gt_trace_say $_gt_trace_warn; do
-        exec {{_gt_trace_word}}>&-
-      done
-      break
-    }}
-  fi
   shopt -s lastpipe
   {{
     for ((_gt_trace_at = 0; ; _gt_trace_at++)); do
@@ -195,27 +223,29 @@ _START = """\
     exec >&"$_gt_trace_out" {{_gt_trace_out}}>&- {{_gt_trace_in}}<&-
     if [ -n "$_gt_trace_reads" ]; then
       exec >&"$_gt_trace_say" 2>&"$_gt_trace_warn" {{_gt_trace_say}}>&- {{_gt_trace_warn}}>&- \\
-        {{_gt_trace_said}}<&- {{_gt_trace_warned}}<&-
+        {{_gt_trace_said}}<&- {{_gt_trace_warned}}<&- {{_gt_trace_heard}}<&- {{_gt_trace_hear}}>&-
     fi
     exec {setpriv} --pdeathsig KILL -- "$_gt_trace_real" "$@"
     {execute}
   }} | {{
     exec {{_gt_trace_fd}}<&0 <&"$_gt_trace_in" {{_gt_trace_in}}<&- {{_gt_trace_out}}>&-
     shopt -u lastpipe
-    for _gt_trace_word in $_gt_trace_fd $_gt_trace_said $_gt_trace_warned; do
-      _gt_trace_open="$_gt_trace_open/proc/self/fd/$_gt_trace_word "
+    _gt_trace_words=($_gt_trace_fd $_gt_trace_said $_gt_trace_warned $_gt_trace_hear)
+    for _gt_trace_word in "${{_gt_trace_words[@]}}"; do
+      _gt_trace_kept="$_gt_trace_kept/proc/self/fd/$_gt_trace_word "
     done
     # What bash keeps of the pipeline is nobody's.
     for _gt_trace_word in /proc/self/fd/*; do
-      case $_gt_trace_open in *" $_gt_trace_word "*) continue ;; esac
+      case $_gt_trace_kept in *" $_gt_trace_word "*) continue ;; esac
       _gt_trace_word=${{_gt_trace_word##*/}}
       exec {{_gt_trace_word}}<&-
     done
     _gt_trace_told=$_gt_trace_id:$_gt_trace_span:$_gt_trace_fd:$_gt_trace_slot
-    exec {env} {held} {command} --ahead "$_gt_trace_told:$_gt_trace_said:$_gt_trace_warned" {options}"$@"
-    for _gt_trace_word in $_gt_trace_fd $_gt_trace_said $_gt_trace_warned; do
-      exec {{_gt_trace_word}}<&-
-    done
+    if [ -n "$_gt_trace_reads" ]; then
+      _gt_trace_told=$_gt_trace_told:$_gt_trace_said:$_gt_trace_warned:$_gt_trace_hear
+    fi
+    exec {env} {held} {command} --ahead "$_gt_trace_told" {options}"$@"
+    for _gt_trace_word in "${{_gt_trace_words[@]}}"; do exec {{_gt_trace_word}}<&-; done
     {execute}
     exit 126
   }}
@@ -250,11 +280,12 @@ def key() -> str:
 def text(program: str, **pieces: str) -> str:
     """Return the lines of a program's shim, for bash, that start its command and become Python.
 
-    They do nothing where the command cannot be started ahead. The pieces are shell: `python` is the
-    interpreter, `command` starts it, `options` tell it what it is called for, and `execute` becomes the real
-    program.
+    Where the command cannot be started ahead they find its note's slot at most. The pieces are shell:
+    `python` is the interpreter, `command` starts it, `options` tell it what it is called for, and `execute`
+    becomes the real program.
     """
     constants = {
+        "cat": CAT,
         "env": ENV,
         "held": HELD,
         "longest": LONGEST,
@@ -268,9 +299,9 @@ def text(program: str, **pieces: str) -> str:
         "spins": SPINS,
         "telling": _any_of(TELLING - READING),
     }
-    lines, rest = [part.format(**constants, **pieces) for part in (_LINES, _NOTE + _ROOM + _START)]
+    lines, rest = [part.format(**constants, **pieces) for part in (_LINES, _NOTE + _ROOM + _PIPES + _START)]
     return lines + key() + rest
 
 
 def _any_of(words: Iterable[str]) -> str:
-    return " | ".join(f'*" {word} "*' for word in sorted(words))
+    return " | ".join(f"*$'\\n{word}\\n'*" for word in sorted(words))

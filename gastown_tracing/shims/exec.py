@@ -155,7 +155,7 @@ def run(
     if ahead is not None and ahead[5]:
         from gastown_tracing.shims.tee import adopt  # hardly any command's output is read
 
-        reading = adopt(ahead[5])
+        reading = adopt(*ahead[5])
     try:
         request = from_shim(arguments) if arguments[:1] == ["--shim"] else _parsed(arguments)
     except UsageError as error:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     #: This program, which is no module, has no name there.
     Modules = tuple[tuple[str, str, int, int, CodeType], ...]
     #: A command that has been started before us: its trace ID, its span's id, its process id, when it began
-    #: (Unix epoch, ns), the slot of the note that it was handed, and the pipes that it writes its stdout and
-    #: its stderr into; none where these are its caller's.
+    #: (Unix epoch, ns), the slot of the note that it was handed, and where its output is read three pipes:
+    #: its stdout, its stderr, and the one by which we say how many of these we have pumps for.
     Ahead = tuple[str, str, int, int, str, list[int]]
 else:
     import _signal  # the C half of signal
@@ -335,23 +335,21 @@ def started(ahead: str) -> "Ahead | None":
     """Return the command that the launcher has started before us, None where it could not. Never raises.
 
     `ahead` names its trace, its span, the descriptor on which it says who it is, the slot of its note, and
-    the pipes it writes into: `ID:ID:NUMBER:SLOT:NUMBER:NUMBER`. What it is not is empty.
+    those of its pipes: `ID:ID:NUMBER:SLOT[:NUMBER:NUMBER:NUMBER]`.
     """
     MASK.clear()  # it was env(1) that blocked signals for us, in a process that had blocked none
-    trace_id, span_id, number, slot, *numbers = ahead.split(":")
-    pipes = [int(name) for name in numbers if name]
-    said = b""
+    said, pipes = b"", list[int]()
     # Before it has spoken the terminal may stop it, and so us: nobody else would see the job stopped.
     stops = (_signal.SIGTSTP, _signal.SIGTTIN, _signal.SIGTTOU)
     try:
+        trace_id, span_id, number, slot, *numbers = ahead.split(":")
+        pipes = [int(name) for name in numbers]
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, stops)
         while b"\n" not in said and (more := posix.read(int(number), 64)):
             said += more
         posix.close(int(number))
         pid, _, seconds = said.decode().partition(" ")  # the decimal point is the locale's
         begun = int(pid), int("".join(filter(str.isdigit, seconds))) * 1000
-        for pipe in pipes:
-            posix.read(pipe, 1)  # the newline with which the launcher made it
     except (OSError, ValueError):
         for pipe in pipes:
             posix.close(pipe)
@@ -380,10 +378,7 @@ def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn"
         _signal.signal(number, _signal.SIG_DFL)
     _signal.pthread_sigmask(_signal.SIG_SETMASK, MASK)
     if ahead is not None:
-        code = posix.waitstatus_to_exitcode(handed_on(ahead[2], ahead[5]))
-        if code < 0:
-            posix.kill(posix.getpid(), -code)
-        posix._exit(code & 0xFF)
+        _end_as(ahead[2], ahead[5])
     found = posix.environ.get(b"PATH", b"/bin:/usr/bin").decode("utf-8", "surrogateescape")
     if file:
         try:
@@ -398,45 +393,17 @@ def without_us(arguments: list[str], ahead: "Ahead | None" = None) -> "NoReturn"
     posix._exit(127)
 
 
-def handed_on(pid: int, pipes: list[int]) -> int:
-    """Return the wait status of a command, once what it wrote into these pipes stands on our own streams."""
-    if pipes:
-        from select import POLLIN, poll  # not where anything else of us can be loaded
-
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_IGN)
-        ready, targets = poll(), dict(zip(pipes, (1, 2), strict=False))
-        for pipe in pipes:
-            ready.register(pipe, POLLIN)
-        while targets:
-            found = ready.poll(20)
-            if not found and posix.waitid(posix.P_PID, pid, posix.WEXITED | posix.WNOHANG | posix.WNOWAIT):
-                break  # who still has a pipe may run for ever
-            for pipe, _ in found:
-                if not _hand_on(pipe, targets[pipe]):
-                    ready.unregister(pipe)
-                    del targets[pipe]
-        _signal.signal(_signal.SIGPIPE, _signal.SIG_DFL)
-    return posix.waitpid(pid, 0)[1]
-
-
-def _hand_on(source: int, target: int) -> bool:
-    """Hand on what there is; at its end, and where nobody reads it, close the source and return False."""
-    try:
-        rest = data = posix.read(source, 1 << 16)
-        while rest:
-            try:
-                rest = rest[posix.write(target, rest) :]
-            except BlockingIOError:  # O_NONBLOCK is the file's, not ours to change
-                _signal.sigtimedwait((), 0.002)
-        if data:
-            return True
-        posix.close(source)
-    except OSError:
+def _end_as(pid: int, pipes: list[int]) -> "NoReturn":
+    """Wait for a command, and end as it ends. Once we let go of its pipes others hand on what it writes."""
+    for descriptor in (*pipes, 1, 2) if pipes else ():
         try:
-            posix.close(source)
+            posix.close(descriptor)
         except OSError:
-            return False  # it has been closed: a pump has it
-    return False
+            continue  # it has a pump
+    code = posix.waitstatus_to_exitcode(posix.waitpid(pid, 0)[1])
+    if code < 0:
+        posix.kill(posix.getpid(), -code)
+    posix._exit(code & 0xFF)
 
 
 #: What `write` puts the modules in the place of.

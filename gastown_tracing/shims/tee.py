@@ -14,7 +14,6 @@ from errno import EBADF
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal as _signal
-    from collections.abc import Sequence
     from typing import NoReturn
 else:
     import _signal  # the C half of signal
@@ -100,12 +99,26 @@ def prepare(*, alone: bool, errors: bool, pipes: bool) -> Reading | None:
     return Reading(streams) if streams else None
 
 
-def adopt(sources: "Sequence[int]") -> Reading:
-    """Return how to read a command that runs already, and writes its stdout and stderr into these pipes.
+def adopt(stdout: int, stderr: int, told: int) -> Reading:
+    """Return how to read a command that runs already, and writes into these two pipes.
 
-    Raises OSError where there is no process to spare; the pipes that have no pump yet are open then.
+    `told` is where to say how many of them are handed on from now on: whoever waits there does the rest.
     """
-    return Reading({number: Pump(number, source) for number, source in enumerate(sources, _STDOUT)})
+    streams: dict[int, File | Pump] = {}
+    try:
+        for number, source in ((_STDOUT, stdout), (_STDERR, stderr)):
+            streams[number] = Pump(number, source)
+    except OSError:  # no descriptor or process to spare: read is what can be
+        if not streams:
+            posix.close(stdout)
+        posix.close(stderr)
+    try:
+        posix.write(told, b"%d" % len(streams))
+    except OSError:
+        return Reading(streams)  # it was killed
+    finally:
+        posix.close(told)
+    return Reading(streams)
 
 
 def _stat(number: int) -> posix.stat_result | None:

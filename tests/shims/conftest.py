@@ -90,9 +90,9 @@ def run_ahead(folder: Path, *, reads: bool) -> Path:
     shim = folder / "shims" / "bd" / "bd"
     told = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
     assert told in shim.read_text()
-    text, unread = shim.read_text().replace(told, f"{told}echo >>'{folder}/mark'\n"), "_gt_trace_reads= "
+    text, unread = shim.read_text().replace(told, f"{told}echo >>'{folder}/mark'\n"), "_gt_trace_reads=\n"
     assert unread in text
-    shim.write_text(text.replace(unread, "_gt_trace_reads=1 ") if reads else text)
+    shim.write_text(text.replace(unread, "_gt_trace_reads=1\n") if reads else text)
     file.write_text(ANY_AHEAD.format(run=RUN, real=real, shims=folder / "shims" / "bd"))
     file.chmod(0o755)
     return file

@@ -102,6 +102,10 @@ class Ahead:
         """Return how many commands have been started ahead."""
         return self._mark.read_text().count("\n") if self._mark.exists() else 0
 
+    def forget(self) -> None:
+        """Count from here on."""
+        self._mark.unlink(missing_ok=True)
+
     def slowly(self, mark: Path) -> None:
         """Let Python begin only once `mark` exists."""
         late = mark.parent / "late-python"

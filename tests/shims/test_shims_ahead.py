@@ -19,7 +19,7 @@ from shell_kit import ROOT, RUN, SESSION
 from shim_kit import Ahead, Shims
 
 from gastown_tracing.journal.parse import ReadSpan
-from gastown_tracing.shims import ahead, handover, main
+from gastown_tracing.shims import ahead, handover, main, tee
 from gastown_tracing.shims.exec import Request
 from gastown_tracing.shims.handing import context
 from gastown_tracing.shims.plan import make
@@ -435,50 +435,103 @@ def test_it_dies_with_us_while_python_starts(bd: Ahead, tmp_path: Path) -> None:
         wait_until(lambda: not is_alive(pid), "the command dies")
 
 
-@pytest.mark.parametrize("words", [["bd", "ready"], SHOW], ids=["written", "read"])
-def test_an_interpreter_that_cannot_run_costs_nothing(words: list[str], bd: Ahead, tmp_path: Path) -> None:
-    """The modules are broken: the command has been started, is heard to its end, and ends as it ends."""
-    bd.shims.run(*words)
-    broken = tmp_path / "gastown_tracing" / "shims"
-    broken.mkdir(parents=True)
-    shutil.copy(main.__file__, broken / "main.py")
-    text = bd.file.read_text().replace(main.__file__, str(broken / "main.py"))
+@pytest.fixture
+def broken(bd: Ahead, tmp_path: Path) -> Ahead:
+    """Return a bd whose commands were handed something once; since then the modules are broken."""
+    for words in (["bd", "ready"], SHOW):
+        bd.shims.run(*words)
+        os.utime(bd.shims.journal.config_path, (1, 1))
+    bd.forget()
+    modules = tmp_path / "gastown_tracing" / "shims"
+    modules.mkdir(parents=True)
+    shutil.copy(main.__file__, modules / "main.py")
+    text = bd.file.read_text().replace(main.__file__, str(modules / "main.py"))
     bd.file.write_text(text.replace("cpython-", "nobody-"))
+    return bd
+
+
+def started(bd: Ahead, says: str) -> subprocess.Popen[bytes]:
+    """Start a command that is read; both its outputs are pipes."""
+    env = bd.shims.session(says)
+    return subprocess.Popen(SHOW, env=env, cwd=bd.shims.town, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("words", [["bd", "ready"], SHOW], ids=["written", "read"])
+def test_an_interpreter_that_cannot_run_costs_nothing(words: list[str], broken: Ahead) -> None:
+    """The command has been started, is heard to its end, and ends as it ends."""
     for says, code in (("echo out; exit 4", 4), ("echo out; kill -TERM $$", -signal.SIGTERM)):
-        done = bd.shims.run(*words, says=says)
+        done = broken.shims.run(*words, says=says)
         assert (done.returncode, done.stdout, done.stderr) == (code, b"out\n", b"")
     for size in (1, 400_000):
-        done = bd.shims.run(*words, says=f"head -c {size} /dev/zero; head -c {size} /dev/zero >&2; exit 5")
+        says = f"head -c {size} /dev/zero; head -c {size} /dev/zero >&2; exit 5"
+        done = broken.shims.run(*words, says=says)
         assert (done.returncode, len(done.stdout), len(done.stderr)) == (5, size, size)
-    with subprocess.Popen(
-        words,
-        env=bd.shims.session("exec yes"),
-        cwd=bd.shims.town,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as process:
+    assert broken.times == 4
+
+
+def test_a_broken_interpreter_hears_that_a_reader_has_gone(broken: Ahead) -> None:
+    """The command gets its SIGPIPE."""
+    with started(broken, "exec yes") as process:
         assert process.stdout is not None
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(60) == -signal.SIGPIPE
-    assert bd.times == 5
+    assert broken.times == 1
 
 
-def test_a_broken_interpreter_waits_for_the_command_alone(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Whoever keeps its pipe is not waited for, and a pipe that has a pump is let be."""
-    ended = tmp_path / "ended"
-    says = f"echo out; (while [ ! -e '{ended}' ]; do sleep 0.01; done) & exit 6"
-    (reader, writer), (pumped, other) = os.pipe(), os.pipe()
-    process = subprocess.Popen(["sh", "-c", says], stdout=writer)
-    for descriptor in (writer, pumped, other):
+def test_a_broken_interpreter_keeps_no_stream_open(broken: Ahead) -> None:
+    """A caller may read stderr to its end first, and a child that stays may speak later."""
+    says = "exec 2>&-; head -c 300000 /dev/zero; exit 2"
+    with started(broken, says) as process:
+        assert process.stderr is not None
+        assert process.stdout is not None
+        assert process.stderr.read() == b""
+        assert len(process.stdout.read()) == 300_000
+        assert process.wait(60) == 2
+    done = broken.shims.run(*SHOW, says="(sleep 0.1; echo late) & echo out; exit 6")
+    assert (done.returncode, done.stdout, done.stderr) == (6, b"out\nlate\n", b"")
+    assert broken.times == 2
+
+
+@pytest.mark.parametrize("ends", [True, False], ids=["it has ended", "it runs"])
+def test_killed_before_there_is_a_pump_what_was_said_arrives(ends: bool, bd: Ahead, tmp_path: Path) -> None:
+    """As it would without us: it stands in the caller's pipe then."""
+    bd.shims.run(*SHOW)
+    bd.slowly(tmp_path / "never")
+    pid = tmp_path / "pid"
+    then = "exit" if ends else "exec sleep 60"
+    says = f"echo out; echo err >&2; echo $$ >'{pid}.new'; mv '{pid}.new' '{pid}'; {then}"
+    with started(bd, says) as process:
+        wait_until(pid.exists, "the command has spoken")
+        process.kill()
+        assert process.communicate(timeout=60) == (b"out\n", b"err\n")
+        wait_until(lambda: not is_alive(int(pid.read_text())), "the command dies")
+    assert bd.times == 1
+
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_where_there_is_no_room_for_a_pump(room: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who waits for our word is told what is left to do, and what has a pump is read."""
+    forks = iter([os.fork] * room)
+
+    def fork() -> int:
+        real = next(forks, None)
+        if real is None:
+            raise BlockingIOError(11, "no room")
+        return real()
+
+    monkeypatch.setattr(tee.posix, "fork", fork)
+    out, err, told = os.pipe(), os.pipe(), os.pipe()
+    reading = tee.adopt(out[0], err[0], told[1])
+    os.close(out[1])
+    assert os.read(told[0], 2) == b"%d" % room
+    assert reading.said(1) == (b"" if room else None)
+    assert reading.said(2) is None
+    reading.close()
+    with pytest.raises(BrokenPipeError):
+        os.write(err[1], b"x")
+    for descriptor in (err[1], told[0]):
         os.close(descriptor)
-    assert main.handed_on(process.pid, [reader, pumped]) >> 8 == 6
-    process.returncode = 6
-    assert capfd.readouterr().out == "out\n"
-    ended.touch()
-    os.close(reader)
 
 
 def test_python_runs_what_was_not_started(bd: Ahead, tmp_path: Path) -> None:
