@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gastown_tracing.view.listing import Row
     from gastown_tracing.view.theme import Style
 
-#: Sessions that are listed without --all.
+#: Sessions, and commands outside any, that are listed without --all.
 SHOWN = 30
 #: Of how many others it is said how many they are.
 COUNTED = 1_000
@@ -25,7 +25,7 @@ COUNTED = 1_000
 
 @click.command()
 @reading.choice_options
-@click.option("--all", "every", is_flag=True, help=f"Every session, not only the newest {SHOWN}.")
+@click.option("--all", "every", is_flag=True, help=f"All of it, not only the newest {SHOWN}.")
 @click.option("--loose", is_flag=True, help="Commands outside any session too.")
 @reading.json_option
 @reading.look_options
@@ -55,9 +55,8 @@ def command(
     shown = list(runs if every else itertools.islice(runs, SHOWN))
     look = reading.looker()
     rows = [listing.row(run, look) for run in shown]
-    commands = listing.loose(chosen.loose(place)) if loose else []
-    if not every:
-        commands = commands[:SHOWN]
+    found = listing.loose(chosen.loose(place)) if loose else []
+    commands = found if every else found[:SHOWN]
     if as_json:
         described = [{**row.data(), **listing.agent(run)} for row, run in zip(rows, shown, strict=True)]
         reading.say_list([*described, *({**row.data(), **listing.NO_AGENT} for row in commands)])
@@ -68,6 +67,9 @@ def command(
         click.echo(f"gt-trace: {_nothing(place, chosen)}{hint}", err=True)
     if next(runs, None) is not None:
         click.echo(f"{_older(place, chosen, len(shown))}: --all lists them", err=True)
+    if len(found) > len(commands):
+        older = len(found) - len(commands)
+        click.echo(f"{older} older outside any session: --all lists them", err=True)
 
 
 def _is_known(run: Run) -> bool:

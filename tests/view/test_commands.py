@@ -458,6 +458,16 @@ def test_ls_shows_commands_outside_any_session_on_request(journal_root: Path, gt
     shown = gt_trace("view", "c0ffee11").stdout
     assert shown.startswith("outside any session")
     assert "no such rig" in shown
+    for number in range(34):
+        line = book.line(
+            "bd.call", 3, 4, "", attributes={"subcommand": "list"}, trace_id=f"{number + 1:032x}"
+        )
+        book.append("traces.jsonl", line)
+    listed = gt_trace("ls", "--loose")
+    assert len(listed.stdout.splitlines()) == 31
+    assert listed.stderr == "5 older outside any session: --all lists them\n"
+    listed = gt_trace("ls", "--loose", "--all")
+    assert (len(listed.stdout.splitlines()), listed.stderr) == (36, "")
 
 
 def test_ls_keeps_to_the_newest_unless_all_are_asked_for(journal_root: Path, gt_trace: Run) -> None:
