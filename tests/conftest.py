@@ -62,8 +62,9 @@ def journal_root(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def env(journal_root: Path) -> dict[str, str]:
-    """Return an environment for child processes: clean, with a journal of the test's own."""
-    return {**clean_environ(), "GT_OTEL_JOURNAL": str(journal_root)}
+    """Return an environment for child processes: clean, with a journal and tmux servers of the test's own."""
+    own = {"GT_OTEL_JOURNAL": str(journal_root), "TMUX_TMPDIR": os.environ["TMUX_TMPDIR"]}
+    return {**clean_environ(), **own}
 
 
 @pytest.fixture
