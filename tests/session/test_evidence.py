@@ -118,8 +118,8 @@ def let_it_end(sessions: Sessions, run_id: str) -> None:
     Path(sessions.socket + ".go").touch()
     pane = sessions.pane(run_id)["pane"]
     known = "#{pane_dead}#{?pane_dead_time,1,0}"
-    # tmux may miss that a child has ended until the next one ends.
-    nudge = ("run-shell", "true", ";", "display", "-p", "-t", pane, known)
+    # tmux may miss that a child has ended until the next one ends, and that one, too: it is not waited for.
+    nudge = ("run-shell", "-b", "true", ";", "display", "-p", "-t", pane, known)
     until(lambda: sessions.tmux(*nudge) == "11\n", "the command to end")
 
 
