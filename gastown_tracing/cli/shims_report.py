@@ -30,6 +30,8 @@ class Found:
     older: tuple[Older, ...]
     shell: str
     lost: tuple[str, ...]
+    #: Why tracing is off, "" where it is on.
+    why: str
 
     @property
     def installed(self) -> list[Standing]:
@@ -72,13 +74,14 @@ def examine(directory: str, env: Mapping[str, str]) -> Found:
         tuple(around.older(names, town)) if names and town else (),
         shell,
         () if "bash" in shell else tuple(around.lost(env)),
+        "" if telemetry.on else _why(telemetry),
     )
 
 
 def text(found: Found) -> str:
     """Return the report: the programs, then what goes around them, then what to do."""
     lines = [f"shims     {found.directory}, run by {found.shell}"]
-    switch = f"on, {found.telemetry.journal.root}" if found.telemetry.on else f"off: {_why(found)}"
+    switch = f"on, {found.telemetry.journal.root}" if found.telemetry.on else f"off: {found.why}"
     lines += [f"tracing   {switch}", ""]
     lines += [f"{one.program:<9} {_standing(one)}" for one in found.programs]
     sections = {
@@ -95,9 +98,9 @@ def text(found: Found) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _why(found: Found) -> str:
-    others = elsewhere(found.telemetry)
-    return f"this is no town; journals here: {others}: cd there" if others else found.telemetry.why
+def _why(telemetry: Telemetry) -> str:
+    others = elsewhere(telemetry)
+    return f"this is no town; journals here: {others}: cd there" if others else telemetry.why
 
 
 def _standing(one: Standing) -> str:
@@ -135,7 +138,7 @@ def advice(found: Found) -> Iterator[str]:
     if any(one.state != "seen" for one in found.installed):
         yield f'eval "$(gt-trace shims install{where})", and that line at the end of the shell\'s profile'
     if not found.telemetry.on:
-        yield f"tracing is off: {_why(found)}"
+        yield f"tracing is off: {found.why}"
     yield from dict.fromkeys(way.todo for way in found.ways if way.todo)
     if found.older:
         yield "gt down && gt up: agents and daemons get this PATH"

@@ -284,16 +284,22 @@ def read_text(path: str) -> str | None:
     return b"".join(chunks).decode("utf-8", "replace")
 
 
-def write_atomic(path: str, text: str) -> None:
-    """Put a 0600 file with this text at `path`; readers see the old one or the new one. Raises OSError."""
+def write_atomic(path: str, content: str | bytes, *, time_ns: int | None = None) -> None:
+    """Put a 0600 file with this content at `path`; readers see the old one or the new one. Raises OSError.
+
+    `time_ns` is when it says it was changed (ns since the Unix epoch), by default now.
+    """
+    data = content.encode("utf-8", "replace") if isinstance(content, str) else content
     temporary = f"{path}.{posix.getpid()}-{posix.urandom(4).hex()}"
     descriptor = posix.open(temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o600)
     try:
         try:
             posix.fchmod(descriptor, 0o600)
-            write_all(descriptor, text.encode("utf-8", "replace"))
+            write_all(descriptor, data)
         finally:
             posix.close(descriptor)
+        if time_ns is not None:
+            posix.utime(temporary, ns=(time_ns, time_ns))
         posix.rename(temporary, path)
     except OSError:
         posix.unlink(temporary)

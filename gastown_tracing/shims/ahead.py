@@ -28,10 +28,10 @@ READING = frozenset(("show", "view"))
 #: What blocks all signals and then becomes Python, which takes them as they come. Whether it can is asked
 #: when shims are installed; a link that is there later leads to another one.
 ENV = "/usr/bin/env"
-#: What hands on output where Python cannot.
-CAT = "/bin/cat"
 #: The second: Python's children are not ignored where its caller ignores its own.
 HELD = "--block-signal --default-signal=CHLD"
+#: What hands on output where Python cannot.
+CAT = "/bin/cat"
 #: Characters of arguments that a command may have, and of its environment; more is for Python, which knows
 #: what execve(2) takes.
 LONGEST = 65536

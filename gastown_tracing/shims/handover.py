@@ -8,7 +8,7 @@ that is older than the run's work.jsonl or the journal's config.json, or that is
 
 import posix
 
-from gastown_tracing.journal.layout import open_regular, path_exists, write_all
+from gastown_tracing.journal.layout import open_regular, path_exists, write_atomic
 from gastown_tracing.members import OF_PROMPT, SESSION_VARIABLES
 from gastown_tracing.shims.handing import BD_URLS, GT_URLS, context, exported
 from gastown_tracing.shims.plan import TEXT
@@ -72,7 +72,7 @@ def note(request: "Request", plan: "Plan", begun: "Begun") -> None:
     if begun.known and data == _read(path):
         return
     if data:
-        _save(path, data, begun.start_ns - _MARGIN)
+        write_atomic(path, data, time_ns=begun.start_ns - _MARGIN)
     elif path_exists(path):
         posix.unlink(path)
 
@@ -107,20 +107,3 @@ def _read(path: str) -> bytes:
     data = posix.read(descriptor, 1 << 20)
     posix.close(descriptor)
     return data
-
-
-def _save(path: str, data: bytes, time_ns: int) -> None:
-    temporary = f"{path}.{posix.getpid()}"
-    descriptor = posix.open(
-        temporary, posix.O_WRONLY | posix.O_CREAT | posix.O_TRUNC | posix.O_CLOEXEC, 0o600
-    )
-    try:
-        try:
-            write_all(descriptor, data)
-        finally:
-            posix.close(descriptor)
-        posix.utime(temporary, ns=(time_ns, time_ns))
-        posix.rename(temporary, path)
-    except OSError:
-        posix.unlink(temporary)
-        raise

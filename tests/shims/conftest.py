@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from shell_kit import RUN, Done, Shell
-from shim_kit import Shims
+from shim_kit import Shims, marking
 from tmux_kit import Town
 
 from gastown_tracing.journal.layout import Journal
@@ -88,9 +88,7 @@ def run_ahead(folder: Path, *, reads: bool) -> Path:
     shutil.copy("/usr/bin/env", real / "bd")
     install.write(str(folder / "shims"), ["bd"])
     shim = folder / "shims" / "bd" / "bd"
-    told = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
-    assert told in shim.read_text()
-    text, unread = shim.read_text().replace(told, f"{told}echo >>'{folder}/mark'\n"), "_gt_trace_reads=\n"
+    text, unread = marking(shim.read_text(), folder / "mark"), "_gt_trace_reads=\n"
     assert unread in text
     shim.write_text(text.replace(unread, "_gt_trace_reads=1\n") if reads else text)
     file.write_text(ANY_AHEAD.format(run=RUN, real=real, shims=folder / "shims" / "bd"))

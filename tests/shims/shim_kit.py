@@ -84,6 +84,16 @@ os.execv({python!r}, [{python!r}, *sys.argv[1:]])
 """
 
 
+#: What a shim does before it starts a command ahead of Python.
+SAID = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
+
+
+def marking(text: str, mark: Path) -> str:
+    """Return the text of a shim that adds a line to `mark` for each command that it starts ahead."""
+    assert SAID in text
+    return text.replace(SAID, f"{SAID}echo >>{shlex.quote(str(mark))}\n")
+
+
 class Ahead:
     """A shim of bd that notes when it starts its command ahead."""
 
@@ -92,10 +102,7 @@ class Ahead:
         # What is younger than the first command's start is news to the second.
         os.utime(create(shims.journal.root).config_path, (1, 1))
         self.file = shims.folder / "bd" / "bd"
-        text = self.file.read_text()
-        said = 'echo "$BASHPID $EPOCHREALTIME" || exit\n'
-        assert said in text
-        self.file.write_text(text.replace(said, f"{said}echo >>{shlex.quote(str(mark))}\n"))
+        self.file.write_text(marking(self.file.read_text(), mark))
 
     @property
     def times(self) -> int:
